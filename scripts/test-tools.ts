@@ -1,0 +1,73 @@
+/**
+ * Programs that the tests compare with or talk to: Debian packages by apt (as root, else they are named), and an S3
+ * server built from its Go module. Kept in the user's cache, outside the checkout. What cannot be had is said once; its
+ * tests then skip by name, and CI fails for those that REQUIRE_DRIVERS names.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** command → Debian package */
+const PACKAGES: Record<string, string> = {
+  tar: 'tar',
+  zstd: 'zstd',
+  brotli: 'brotli',
+  bsdtar: 'libarchive-tools',
+  unzip: 'unzip',
+  age: 'age',
+  getfattr: 'attr',
+  setfacl: 'acl',
+  sqlite3: 'sqlite3',
+}
+
+const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
+
+const have = (command: string): boolean => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
+
+export const toolCache = (): string => join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast-test')
+
+function installPackages(): void {
+  const missing = [
+    ...new Set(
+      Object.entries(PACKAGES)
+        .filter(([command]) => !have(command))
+        .map(([, name]) => name),
+    ),
+  ]
+  if (missing.length === 0) return
+  if (process.getuid?.() !== 0 || !have('apt-get')) {
+    console.log(`please install: ${missing.join(' ')} (tests that need them will be skipped)`)
+    return
+  }
+  console.log(`installing ${missing.join(' ')}`)
+  spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore' })
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const done = spawnSync('apt-get', ['install', '-y', '-qq', ...missing], { env, encoding: 'utf8' })
+  if (done.status !== 0)
+    console.log(`could not install ${missing.join(' ')}: ${done.stderr.trim().split('\n').at(-1) ?? ''}`)
+}
+
+function buildVersitygw(): string | undefined {
+  const dir = join(toolCache(), 'go-bin')
+  const program = join(dir, 'versitygw')
+  if (existsSync(program)) return program
+  if (!have('go')) {
+    console.log('go is not installed: the S3 tests against versitygw will be skipped')
+    return undefined
+  }
+  mkdirSync(dir, { recursive: true })
+  console.log('building versitygw, an S3 server, from its Go module (once)')
+  const env = { ...process.env, GOBIN: dir, GOFLAGS: '-mod=mod' }
+  const built = spawnSync('go', ['install', VERSITYGW], { env, encoding: 'utf8', timeout: 15 * 60_000 })
+  if (built.status === 0) return program
+  console.log(`versitygw could not be built: ${built.stderr.trim().split('\n').at(-1) ?? ''}`)
+  return undefined
+}
+
+/** Gives the environment variables that tell the tests where the programs are. */
+export async function prepareTools(): Promise<Record<string, string>> {
+  installPackages()
+  const versitygw = process.env['HOLDFAST_TEST_VERSITYGW'] ?? buildVersitygw()
+  return versitygw === undefined ? {} : { HOLDFAST_TEST_VERSITYGW: versitygw }
+}

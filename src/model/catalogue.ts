@@ -1,0 +1,53 @@
+import type { Backup, BackupFilter } from './backup.ts'
+import type { Run, RunKind, RunStatus } from './run.ts'
+
+/**
+ * The database of runs and backups: a cache and a history. Several processes use it at once. Losing it loses no
+ * backup: `connect` fills it again from the vaults.
+ */
+export interface Catalogue {
+  /** Stores the run whole, new or changed. */
+  saveRun(run: Run): void
+  run(id: string): Run | undefined
+  /** Newest first. */
+  runs(filter?: RunFilter): Run[]
+
+  /** Makes the known backups of a vault exactly these. */
+  replaceBackups(vault: string, backups: Backup[]): void
+  saveBackup(backup: Backup): void
+  removeBackups(vault: string, ids: string[]): void
+  /** Oldest first. */
+  backups(filter?: BackupFilter & { vault?: string }): Backup[]
+
+  /**
+   * Takes the lease called `name`, or gives undefined while a live owner has it. A lease ends by release, when its owner's
+   * process is gone, or when it was not renewed in time: nothing is left behind to clean up by hand. Renewed by itself.
+   */
+  lease(name: string, options?: { onLost?: () => void }): Lease | undefined
+  leaseOwner(name: string): string | undefined
+
+  /** Small values that must survive, such as the last seen state of a vault. */
+  get(key: string): string | undefined
+  set(key: string, value: string): void
+
+  /** Runs that say `running` but whose process is gone become `interrupted`; gives them. */
+  reapRuns(): Run[]
+  /** Deletes finished runs that ended before, and gives their logs. */
+  pruneRuns(before: Date): string[]
+  close(): void
+}
+
+export interface RunFilter {
+  job?: string
+  kind?: RunKind
+  status?: RunStatus[]
+  since?: Date
+  limit?: number
+}
+
+export interface Lease extends Disposable {
+  readonly name: string
+  /** True while we still have it. */
+  held(): boolean
+  release(): void
+}

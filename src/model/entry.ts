@@ -1,0 +1,61 @@
+import type { ByteReader } from '../base/reader.ts'
+
+/** What a backup is made of. One shape for files and for the streams of a database dump. */
+export type EntryKind = 'file' | 'directory' | 'symlink' | 'fifo' | 'chardev' | 'blockdev' | 'socket'
+
+/** Seconds since 1970 (negative before) and nanoseconds 0…999,999,999. */
+export interface Timestamp {
+  s: number
+  ns: number
+}
+
+export interface Xattr {
+  name: string
+  value: Uint8Array
+}
+
+export interface Entry {
+  /** See base/paths.ts: relative, `/`-separated; any bytes. */
+  path: string
+  kind: EntryKind
+  /** Permission bits with setuid, setgid and sticky: 0…0o7777. */
+  mode: number
+  mtime: Timestamp
+  /** Bytes of content; 0 for all but files. */
+  size: number
+  ctime?: Timestamp
+  uid?: number
+  gid?: number
+  user?: string
+  group?: string
+  inode?: number
+  device?: number
+  /** Number of names of this inode, where more than one. */
+  links?: number
+  /** Symlinks: the target, in the encoding of paths. */
+  linkTarget?: string
+  /** A further name of the content of an earlier entry of the same backup: that entry's path. */
+  hardlink?: string
+  /** Devices: major and minor number. */
+  rdev?: { major: number; minor: number }
+  xattrs?: Xattr[]
+  /** The file has holes: restore makes them again. */
+  sparse?: boolean
+}
+
+/** An entry as a source offers it. */
+export interface SourceEntry extends Entry {
+  /**
+   * Opens the content, for entries of kind `file` that are not hardlinks. Called at most once, and only if the content
+   * is wanted: an unchanged file is never opened. A file that changed since: see SourceReport. Rejects or throws an
+   * AppError `source.denied` or `source.not-found` when the item cannot be read: a warning, the backup goes on.
+   */
+  open?(): ByteReader | Promise<ByteReader>
+  /** Where the data of a sparse file lies, as sorted `[offset, length]` pairs; known before it is opened. */
+  extents?: [number, number][]
+}
+
+/** An entry on its way back: content comes in order, and may be skipped by not reading it. */
+export interface RestoredEntry extends Entry {
+  open?(): AsyncIterable<Uint8Array>
+}

@@ -1,0 +1,47 @@
+import type { BackupType, ProofLevel } from './backup.ts'
+import type { Retention } from './retention.ts'
+
+/** A job as configured, every default filled in. Sources and vaults are opened from it by app.ts. */
+export interface Job {
+  name: string
+  enabled: boolean
+  source: SourceSettings
+  /** Names of configured vaults; each gets its own backup. */
+  vaults: string[]
+  type: BackupType | 'auto'
+  fullEvery?: string
+  /** Refused and kept as it is by this version; the scheduler reads it. */
+  schedule?: ScheduleSettings
+  retention?: Retention
+  verify: { afterBackup: ProofLevel; restoreTest?: { every: string; level: ProofLevel }; assert: string[] }
+  /** KiB a second. */
+  bandwidth?: number
+  notify: string[]
+  hooks: { before: string[]; after: string[]; onFailure: string[] }
+  tags: string[]
+}
+
+export interface ScheduleSettings {
+  cron: string
+  timezone?: string
+  missed: 'once' | 'skip'
+  jitter?: string
+}
+
+export type SourceSettings = { type: 'files' } & FilesSettings
+
+export interface FilesSettings {
+  paths: string[]
+  exclude?: string[]
+  include?: string[]
+  excludeIfPresent?: string[]
+  /** Read `.holdfastignore` files; true by default. */
+  ignoreFiles?: boolean
+  oneFileSystem?: boolean
+  /** Leave out files larger than this, such as `2g`. */
+  excludeLargerThan?: string
+  excludeHidden?: boolean
+  xattrs?: boolean
+  /** Copy SQLite databases by the backup API instead of their bytes; true by default. */
+  sqlite?: boolean
+}

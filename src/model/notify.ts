@@ -1,0 +1,25 @@
+import type { Run } from './run.ts'
+
+export type NotifyEvent = 'start' | 'success' | 'warning' | 'failure' | 'recovered' | 'overdue' | 'test'
+
+export interface Notification {
+  event: NotifyEvent
+  /** One line. */
+  title: string
+  /** Plain text, some lines. */
+  text: string
+  /** A self-contained page, where there is one. */
+  html?: string
+  runs: Run[]
+  host: string
+  time: Date
+}
+
+/** Who hears about it. A notifier that fails never fails a backup. */
+export interface Notifier {
+  readonly name: string
+  /** The events that it wants. */
+  readonly on: readonly NotifyEvent[]
+  /** Rejects with `notify.failed`, saying what the other side answered. */
+  send(notification: Notification, options?: { signal?: AbortSignal }): Promise<void>
+}

@@ -1,0 +1,124 @@
+import type { Job } from './job.ts'
+import type { NotifyEvent } from './notify.ts'
+
+/** The whole configuration after loading: defaults filled in, secrets resolved on use. */
+export interface Settings {
+  vaults: Record<string, VaultSettings>
+  jobs: Record<string, Job>
+  notify: Record<string, NotifySettings>
+  server: { listen: string; dataDir: string; catalogue: string }
+  log: LogSettings
+  report?: ReportSettings
+}
+
+/**
+ * A secret is read when it is needed, never before: `config show` and a job that does not use it leave it alone.
+ * Its text never appears in JSON, logs or errors.
+ */
+export interface Secret {
+  read(): Promise<string>
+  /** Where it comes from, such as `${file:/run/secrets/s3}`: safe to show. */
+  readonly origin: string
+}
+
+export interface VaultSettings {
+  name: string
+  storage: StorageSettings
+  format: 'repository' | 'archive'
+  password?: Secret
+  /** A raw 32-byte key, base64 or hex. */
+  key?: Secret
+  /** Archive vaults: template of object names, such as `{job}/{date}_{time}_{type}`. */
+  path?: string
+  compression?: CompressionSettings
+  encryption?: EncryptionSettings
+  /** Bytes of one payload part. */
+  partSize?: number
+  retry?: { attempts: number; baseMs: number; maxMs: number }
+  /** KiB a second. */
+  bandwidth?: number
+  cache?: { dir?: string; maxSize?: number }
+}
+
+export interface CompressionSettings {
+  type: 'none' | 'gzip' | 'brotli' | 'deflate' | 'zstd' | 'zip'
+  level?: number
+}
+
+export interface EncryptionSettings {
+  type: 'none' | 'aes-256-gcm' | 'age'
+  password?: Secret
+  key?: Secret
+  keyDerivation?: { type: 'scrypt' | 'pbkdf2'; iterations?: number }
+  recipients?: string[]
+  identity?: Secret
+}
+
+export type StorageSettings = FileStorageSettings | S3StorageSettings | MemoryStorageSettings | MirrorStorageSettings
+
+export interface FileStorageSettings {
+  type: 'file'
+  path: string
+  permissions?: number
+  directoryPermissions?: number
+}
+
+export interface MemoryStorageSettings {
+  type: 'memory'
+  name: string
+}
+
+export interface S3StorageSettings {
+  type: 's3'
+  bucket: string
+  prefix?: string
+  region?: string
+  endpoint?: string
+  forcePathStyle?: boolean
+  accessKeyId?: Secret
+  secretAccessKey?: Secret
+  sessionToken?: Secret
+  storageClass?: string
+  serverSideEncryption?: 'AES256' | 'aws:kms'
+  kmsKeyId?: string
+  /** Bytes of one part of a multipart upload; doubled by itself when a stream would need more than 10,000. */
+  uploadPartSize?: number
+  uploadConcurrency?: number
+}
+
+export interface MirrorStorageSettings {
+  type: 'mirror'
+  strategy: 'all' | 'any' | 'priority'
+  members: StorageSettings[]
+  concurrency?: number
+}
+
+export interface NotifySettings {
+  name: string
+  type: 'email'
+  on: NotifyEvent[]
+  from: string
+  to: string[]
+  smtp: {
+    host: string
+    port: number
+    secure?: boolean
+    user?: string
+    password?: Secret
+    ca?: string
+    rejectUnauthorized?: boolean
+  }
+}
+
+export interface LogSettings {
+  level: 'trace' | 'debug' | 'info' | 'warn' | 'error'
+  file?: string
+  maxSize?: string
+  maxFiles?: number
+  maxAge?: string
+}
+
+export interface ReportSettings {
+  html?: string
+  json?: string
+}

@@ -1,0 +1,67 @@
+import type { RestoredEntry, SourceEntry } from './entry.ts'
+import type { ReportWarning } from './progress.ts'
+
+/** What is backed up. A source is a factory's plain object; nothing is opened before `read`. */
+export interface Source {
+  /** `files`, `postgres`, … */
+  readonly type: string
+  /** For people: `/srv/uploads`, `postgres://db/shop`; holds no secret. */
+  readonly name: string
+  /** What identifies the data over time, such as the absolute paths: recorded with each backup. */
+  readonly paths: string[]
+
+  /** Looks without reading: reachable, readable, what will be missing and why. Rejects with a `source.…` code. */
+  test(options: { signal?: AbortSignal }): Promise<SourceCheck[]>
+
+  /** Opens one consistent view as far as the source has such a thing. Close it in any case. */
+  read(options: ReadOptions): Promise<SourceReading>
+}
+
+export interface SourceCheck {
+  name: string
+  ok: boolean
+  detail: string
+  /** The exact command or setting that mends it. */
+  fix?: string
+}
+
+export interface ReadOptions {
+  signal?: AbortSignal
+  /** Called for each item that could not be read whole, and for what changed while it was read. */
+  onWarning: ReportWarning
+}
+
+export interface SourceReading {
+  /** Entries in the order of `comparePaths`, folders before what is in them, each path once. */
+  entries(): AsyncIterable<SourceEntry>
+  /** Facts taken in the same view, such as row counts and versions; kept with the backup. Known once entries ended. */
+  facts?(): Record<string, unknown>
+  close(): Promise<void>
+}
+
+/** Where a restore goes. */
+export interface Target {
+  /** For people. */
+  readonly name: string
+  /**
+   * Writes entries, verified while written: an entry whose bytes differ from what was recorded rejects. Entries come in
+   * stored order, which is any order; the target makes folders as needed and sets their metadata last.
+   */
+  write(entries: AsyncIterable<RestoredEntry>, options: WriteTargetOptions): Promise<RestoreOutcome>
+}
+
+export interface WriteTargetOptions {
+  signal?: AbortSignal
+  onWarning: ReportWarning
+  /** Called with each entry once it is in place, or was left as it is. */
+  onEntry?: (entry: RestoredEntry, effect: RestoreEffect) => void
+  onBytes?: (bytes: number) => void
+}
+
+export type RestoreEffect = 'create' | 'replace' | 'metadata' | 'unchanged' | 'keep' | 'delete'
+
+export interface RestoreOutcome {
+  files: number
+  bytes: number
+  effects: Record<RestoreEffect, number>
+}

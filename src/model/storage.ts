@@ -1,0 +1,85 @@
+import type { Bytes } from '../base/bytes.ts'
+
+/**
+ * Where bytes lie: a flat space of immutable objects under `/`-separated keys. The same contract for a folder, a
+ * bucket, and for wrappers (retry, limit, cache, mirror). The suite in `testing/storage-suite.ts` holds every
+ * driver to each sentence here.
+ *
+ * Failures reject with an AppError whose code begins with `storage.`; only those marked retryable may be tried again.
+ */
+export interface Storage {
+  /** For messages, such as `s3://bucket/prefix`; holds no secret. */
+  readonly name: string
+  /** What this driver can do beyond the required, as data. An absent ability rejects with `storage.unsupported`. */
+  readonly can: StorageAbilities
+
+  /**
+   * Stores `body` under `key`, all or nothing: until it resolves, and after any failure or crash, readers see what
+   * was there before. Resolves when the bytes are durable. Replaces, unless `ifAbsent`: then it rejects with
+   * `storage.exists` when the key is taken (atomically where `can.conditionalCreate`, else by looking first).
+   * A stream of unknown length is stored in bounded memory, and is read at most once.
+   */
+  put(key: string, body: Bytes | AsyncIterable<Bytes>, options?: PutOptions): Promise<StoredObject>
+
+  /**
+   * The bytes, or those of `range`. Missing: `storage.not-found`. A body that ends early: `storage.truncated`, as does
+   * a range that reaches past the end. The error arrives when the stream is read.
+   */
+  get(key: string, options?: GetOptions): AsyncIterable<Bytes>
+
+  /** Undefined when there is no such object. */
+  stat(key: string, options?: CallOptions): Promise<StoredObject | undefined>
+
+  /** Every object whose key starts with `prefix`, in byte order of the keys, in constant memory. */
+  list(prefix: string, options?: CallOptions): AsyncIterable<StoredObject>
+
+  /** Removes; a missing object is no error. */
+  remove(key: string, options?: CallOptions): Promise<void>
+
+  /** Ends what interrupted writes left behind (temporary files, unfinished uploads) if older than `before`. */
+  sweep(before: Date, options?: CallOptions): Promise<SweepResult>
+
+  close(): Promise<void>
+}
+
+export interface StorageAbilities {
+  /** `put` with `ifAbsent` is atomic between any two writers. */
+  conditionalCreate: boolean
+  /** Objects can be given storage classes. */
+  storageClasses: boolean
+  /** Bytes are checked by the other side as they arrive. */
+  serverChecksums: boolean
+  /** Free and total space can be told (see `space`). */
+  space?: () => Promise<{ free: number; total: number }>
+}
+
+export interface StoredObject {
+  key: string
+  size: number
+  modified: Date
+  /** Changes whenever the object does; compare only with others of the same storage. */
+  etag?: string
+  storageClass?: string
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+}
+
+export interface PutOptions extends CallOptions {
+  ifAbsent?: boolean
+  /** Overrides the driver's configured class; metadata stays in the standard class by passing `warm`. */
+  storageClass?: 'warm' | 'configured'
+  /** Called with the count of further bytes handed to the storage. */
+  onBytes?: (bytes: number) => void
+}
+
+export interface GetOptions extends CallOptions {
+  /** `start` inclusive, `end` exclusive. */
+  range?: { start: number; end: number }
+}
+
+export interface SweepResult {
+  removed: number
+  bytes: number
+}

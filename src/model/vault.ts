@@ -1,0 +1,127 @@
+import type { Backup, BackupType, Proof } from './backup.ts'
+import type { Entry, RestoredEntry } from './entry.ts'
+import type { OnProgress } from './progress.ts'
+import type { SourceReading } from './source.ts'
+import type { Storage } from './storage.ts'
+
+/**
+ * A storage with a format and a key. Both formats meet this contract, so that every verb works on either.
+ * Nothing here needs the catalogue: a vault tells all about itself.
+ */
+export interface Vault {
+  readonly name: string
+  readonly format: 'archive' | 'repository'
+  readonly storage: Storage
+
+  /** Every committed backup, oldest first. One that lost a part is listed with `broken`. */
+  backups(options?: Cancel): Promise<Backup[]>
+
+  /**
+   * Makes a backup. It exists once this resolves, and only then; any failure or crash before leaves the vault as it was,
+   * save for orphans that `tidy` removes.
+   */
+  backup(request: BackupRequest): Promise<BackupOutcome>
+
+  /** The entries of a backup in path order, without content. */
+  entries(id: string, options?: EntrySelection): AsyncIterable<Entry>
+
+  /** The entries with content, in the order that reads the storage best; every byte is checked as it is read. */
+  open(id: string, options?: EntrySelection & { onProgress?: OnProgress }): AsyncIterable<RestoredEntry>
+
+  /** Whether the bytes of one backup (and all it needs) are there and right. Does not stop at the first damage. */
+  verify(id: string, level: 'V0' | 'V1' | 'V2', options?: Cancel & { onProgress?: OnProgress }): Promise<CheckResult>
+
+  /** Integrity of the whole vault: what is damaged, and which backups each damage touches. */
+  check(options: CheckOptions): Promise<CheckResult>
+
+  /** Removes backups in an order that a crash cannot hurt. Refuses what a kept one needs. */
+  remove(ids: string[], options?: Cancel & { onProgress?: OnProgress }): Promise<RemoveOutcome>
+
+  /** Notes that may change after the fact; they live in the vault beside the backup. */
+  annotate(id: string, change: BackupNotes): Promise<void>
+
+  /** Removes what interrupted runs left, if no live process can still need it. */
+  tidy(options?: Cancel): Promise<{ removed: number; bytes: number }>
+
+  /** Ends the vault's own resources and its storage. */
+  close(): Promise<void>
+}
+
+export interface Cancel {
+  signal?: AbortSignal
+}
+
+export interface EntrySelection extends Cancel {
+  /** Whether to give this entry; folders on the way to a wanted entry are given too. */
+  want?: (entry: Entry) => boolean
+  /** Only this path and what is below it. */
+  under?: string
+}
+
+export interface BackupRequest extends Cancel {
+  job: string
+  /** The type of the source. */
+  source: string
+  paths: string[]
+  reading: SourceReading
+  /** `auto`: full first, and when the chain is broken or older than `fullEveryMs`. */
+  type: BackupType | 'auto'
+  fullEveryMs?: number
+  tags: string[]
+  host: string
+  time: Date
+  /** Names further placeholders of the path template. */
+  labels?: Record<string, string>
+  onProgress?: OnProgress
+}
+
+export interface BackupOutcome {
+  backup: Backup
+  filesNew: number
+  filesChanged: number
+  filesUnmodified: number
+  filesDeleted: number
+  filesMoved: number
+  /** Bytes of content that are new in the vault, and what they take there. */
+  dataAdded: number
+  dataAddedPacked: number
+}
+
+export interface BackupNotes {
+  addTags?: string[]
+  removeTags?: string[]
+  setTags?: string[]
+  hold?: boolean
+  proof?: Proof
+}
+
+export interface CheckOptions extends Cancel {
+  /** Read stored bytes too, all or a random share 0…1 of the parts. */
+  readData?: boolean
+  readDataShare?: number
+  onProgress?: OnProgress
+}
+
+export interface CheckResult {
+  ok: boolean
+  checked: { backups: number; objects: number; bytes: number }
+  damage: Damage[]
+  /** Harmless leftovers and the like. */
+  notes: string[]
+}
+
+export interface Damage {
+  /** The object of the storage that is missing or wrong. */
+  key: string
+  problem: string
+  /** Ids of the backups that cannot be restored whole any more. */
+  backups: string[]
+  /** The first paths that are hit, and how many in all. */
+  paths: string[]
+  pathCount: number
+}
+
+export interface RemoveOutcome {
+  removed: string[]
+  bytesFreed: number
+}

@@ -8,14 +8,17 @@ export interface Job {
   source: SourceSettings
   /** Names of configured vaults; each gets its own backup. */
   vaults: string[]
+  /** How many of the vaults have to succeed, and how many are written at once; all of them, one after the other, by default. */
+  vaultStrategy?: { strategy: 'all' | 'any' | 'priority'; concurrency?: number }
   type: BackupType | 'auto'
   fullEvery?: string
-  /** Refused and kept as it is by this version; the scheduler reads it. */
+  /** Checked and kept as it is; the scheduler reads it. */
   schedule?: ScheduleSettings
   retention?: Retention
   verify: { afterBackup: ProofLevel; restoreTest?: { every: string; level: ProofLevel }; assert: string[] }
   /** KiB a second. */
   bandwidth?: number
+  /** Names of configured notifiers; all of them where the job names none. */
   notify: string[]
   hooks: { before: string[]; after: string[]; onFailure: string[] }
   tags: string[]
@@ -28,7 +31,14 @@ export interface ScheduleSettings {
   jitter?: string
 }
 
-export type SourceSettings = { type: 'files' } & FilesSettings
+export type SourceSettings = ({ type: 'files' } & FilesSettings) | LaterSourceSettings
+
+/** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
+export interface LaterSourceSettings {
+  type: 'postgres' | 'mysql' | 'mongodb' | 'sqlite' | 's3db' | 'command'
+  /** As configured, without the type; secrets are `Secret`s. */
+  options: Record<string, unknown>
+}
 
 export interface FilesSettings {
   paths: string[]

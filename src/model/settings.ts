@@ -54,7 +54,19 @@ export interface EncryptionSettings {
   identity?: Secret
 }
 
-export type StorageSettings = FileStorageSettings | S3StorageSettings | MemoryStorageSettings | MirrorStorageSettings
+export type StorageSettings =
+  | FileStorageSettings
+  | S3StorageSettings
+  | MemoryStorageSettings
+  | MirrorStorageSettings
+  | LaterStorageSettings
+
+/** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
+export interface LaterStorageSettings {
+  type: 'gcs' | 'azure' | 'sftp'
+  /** As configured, without the type; secrets are `Secret`s. */
+  options: Record<string, unknown>
+}
 
 export interface FileStorageSettings {
   type: 'file'
@@ -93,7 +105,18 @@ export interface MirrorStorageSettings {
   concurrency?: number
 }
 
-export interface NotifySettings {
+export type NotifySettings = EmailSettings | LaterNotifySettings
+
+/** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
+export interface LaterNotifySettings {
+  name: string
+  type: 'slack' | 'webhook' | 'healthchecks' | 'discord' | 'telegram' | 'ntfy' | 'gotify' | 'command'
+  on: NotifyEvent[]
+  /** As configured, without the type; secrets are `Secret`s. */
+  options: Record<string, unknown>
+}
+
+export interface EmailSettings {
   name: string
   type: 'email'
   on: NotifyEvent[]
@@ -103,10 +126,15 @@ export interface NotifySettings {
     host: string
     port: number
     secure?: boolean
+    /** TLS must be reached by STARTTLS, or nothing is sent; true unless the server is this machine. */
+    requireTls?: boolean
     user?: string
     password?: Secret
+    /** A PEM file with the authority that signed the server's certificate. */
     ca?: string
     rejectUnauthorized?: boolean
+    /** How long one step may take; 30 seconds by default. */
+    timeoutMs?: number
   }
 }
 

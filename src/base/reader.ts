@@ -6,6 +6,8 @@ import { EMPTY, type Bytes } from './bytes.ts'
  * cheap. `close` may be called at any time, more than once, and ends whatever feeds the reader.
  */
 export interface ByteReader {
+  /** The number of bytes to come, where it is known at opening and differs from what the entry says. */
+  readonly size?: number
   read(into: Uint8Array): number | Promise<number>
   close(): void | Promise<void>
 }

@@ -46,12 +46,15 @@ export interface Entry {
 /** An entry as a source offers it. */
 export interface SourceEntry extends Entry {
   /**
-   * Opens the content, for entries of kind `file` that are not hardlinks. Called at most once, and only if the content
-   * is wanted: an unchanged file is never opened. A file that changed since: see SourceReport. Rejects or throws an
+   * Opens the content, for entries of kind `file` that are not hardlinks. Called only if the content is wanted: an
+   * unchanged file is never opened. It may be opened again after it was closed, until the next entry is asked for. A file that changed since: see SourceReport. Rejects or throws an
    * AppError `source.denied` or `source.not-found` when the item cannot be read: a warning, the backup goes on.
    */
   open?(): ByteReader | Promise<ByteReader>
-  /** Where the data of a sparse file lies, as sorted `[offset, length]` pairs; known before it is opened. */
+  /**
+   * Where the data of a sparse file lies, as sorted `[offset, length]` pairs; known before it is opened. The reader then
+   * gives the bytes of these extents only, one after the other, without the holes.
+   */
   extents?: [number, number][]
 }
 

@@ -1,0 +1,193 @@
+/**
+ * From a synchronous producer to an ordered stream of compressed frames, in bounded memory. The producer fills blocks of
+ * shared memory; threads compress them; the consumer pulls the results in order. A block that is not yet pulled counts,
+ * so a slow storage holds the producer back.
+ */
+import { constants, createBrotliCompress, createDeflate } from 'node:zlib'
+import { Readable } from 'node:stream'
+import type { Bytes } from '../base/bytes.ts'
+import { toAppError } from '../base/errors.ts'
+import type { ByteStream } from '../base/streams.ts'
+import type { FrameCodec } from './codec.ts'
+import type { CodecPool } from './codec-pool.ts'
+import type { Compression } from './manifest.ts'
+
+export interface BlockWriter {
+  /** Bytes of container written so far. */
+  readonly offset: number
+  readonly blockSize: number
+  /** Free memory of the block in hand; call `advance` for what was put there. */
+  free(): Buffer
+  advance(bytes: number): void
+  /** Makes `free()` at least `bytes` long (at most blockSize); undefined when it is already. */
+  room(bytes: number): Promise<void> | undefined
+  write(bytes: Bytes): Promise<void> | undefined
+  /** No more will come. */
+  end(): Promise<void>
+  /** The other side failed: whoever waits here gets this error. */
+  fail(error: unknown): void
+  /** The compressed stream; pull it once. */
+  output(): ByteStream
+  /** `[container bytes, compressed bytes]` of the frames pulled so far, where frames exist; empties the list. */
+  takeFrames(): [number, number][]
+}
+
+export interface BlockWriterOptions {
+  compression: { type: Compression; level: number }
+  pool: CodecPool
+  blockSize?: number
+}
+
+interface Block {
+  memory: Buffer
+  used: number
+}
+
+export const BLOCK_SIZE = 2 * 1024 * 1024
+
+export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: BlockWriterOptions): BlockWriter {
+  const limit = pool.threads + 3
+  const spare: Block[] = []
+  const frames: [number, number][] = []
+  const queue: Promise<{ bytes: Bytes; block: Block }>[] = []
+  const wakeProducer = gate()
+  const wakeConsumer = gate()
+  let made = 1
+  let current = newBlock()
+  let before = 0
+  /** Frames handed over and not yet pulled, the one in the consumer's hands included. */
+  let inFlight = 0
+  let ended = false
+  let failure: Error | undefined
+
+  function newBlock(): Block {
+    return { memory: Buffer.from(new SharedArrayBuffer(blockSize)), used: 0 }
+  }
+
+  async function compressed(block: Block): Promise<{ bytes: Bytes; block: Block }> {
+    const bytes = block.memory.subarray(0, block.used)
+    const codec = frameCodec(compression.type)
+    // The block is used again, so what leaves here is a copy.
+    if (codec === undefined) return { bytes: Uint8Array.from(bytes), block }
+    return { bytes: await pool.run({ kind: 'compress', codec, level: compression.level }, bytes), block }
+  }
+
+  function handOver(): void {
+    before += current.used
+    inFlight += 1
+    const result = compressed(current)
+    result.catch((error: unknown) => fail(error))
+    queue.push(result)
+    wakeConsumer.open()
+  }
+
+  async function flush(): Promise<void> {
+    handOver()
+    // Lets the threads' answers and the storage's callbacks in.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (failure === undefined && inFlight >= limit) await wakeProducer.wait()
+    if (failure !== undefined) throw failure
+    current = spare.pop() ?? (made++, newBlock())
+    current.used = 0
+  }
+
+  function fail(error: unknown): void {
+    failure ??= toAppError(error)
+    wakeProducer.open()
+    wakeConsumer.open()
+  }
+
+  async function* frameStream(): AsyncGenerator<Bytes> {
+    for (;;) {
+      while (queue.length === 0 && !ended && failure === undefined) await wakeConsumer.wait()
+      if (failure !== undefined) throw failure
+      const next = queue.shift()
+      if (next === undefined) return
+      const { bytes, block } = await next
+      if (frameCodec(compression.type) !== undefined) frames.push([block.used, bytes.length])
+      yield bytes
+      inFlight -= 1
+      spare.push(block)
+      wakeProducer.open()
+    }
+  }
+
+  return {
+    blockSize,
+    get offset() {
+      return before + current.used
+    },
+    free: () => current.memory.subarray(current.used),
+    advance(bytes) {
+      current.used += bytes
+    },
+    room(bytes) {
+      return blockSize - current.used >= bytes ? undefined : flush()
+    },
+    write(bytes) {
+      if (blockSize - current.used >= bytes.length) {
+        current.memory.set(bytes, current.used)
+        current.used += bytes.length
+        return undefined
+      }
+      return (async () => {
+        for (let at = 0; at < bytes.length; ) {
+          if (current.used === blockSize) await flush()
+          const count = Math.min(blockSize - current.used, bytes.length - at)
+          current.memory.set(bytes.subarray(at, at + count), current.used)
+          current.used += count
+          at += count
+        }
+      })()
+    },
+    async end() {
+      if (failure !== undefined) throw failure
+      if (current.used > 0 || before === 0) handOver()
+      ended = true
+      wakeConsumer.open()
+    },
+    fail,
+    output: () => (isStreamed(compression.type) ? streamCodec(frameStream(), compression) : frameStream()),
+    takeFrames: () => frames.splice(0),
+  }
+}
+
+function frameCodec(type: Compression): FrameCodec | undefined {
+  return type === 'zstd' || type === 'gzip' ? type : undefined
+}
+
+const isStreamed = (type: Compression): type is 'brotli' | 'deflate' => type === 'brotli' || type === 'deflate'
+
+/** Brotli and zlib have no frames that could be joined: one stream, one thread. */
+function streamCodec(input: ByteStream, { type, level }: { type: Compression; level: number }): ByteStream {
+  const stream =
+    type === 'brotli'
+      ? createBrotliCompress({ chunkSize: 256 * 1024, params: { [constants.BROTLI_PARAM_QUALITY]: level } })
+      : createDeflate({ level, chunkSize: 256 * 1024 })
+  const source = Readable.from(input, { objectMode: false, highWaterMark: 1 })
+  source.on('error', (error) => stream.destroy(error))
+  source.pipe(stream)
+  return stream
+}
+
+interface Gate {
+  wait(): Promise<void>
+  open(): void
+}
+
+/** Wakes the one that waits; an opening before the wait is remembered. */
+function gate(): Gate {
+  let opened = false
+  let waiter: (() => void) | undefined
+  return {
+    async wait() {
+      if (!opened) await new Promise<void>((resolve) => (waiter = resolve))
+      opened = false
+      waiter = undefined
+    },
+    open() {
+      opened = true
+      waiter?.()
+    },
+  }
+}

@@ -1,0 +1,51 @@
+/** What tar and zip have in common for the writer of a backup. */
+import { createHash, hash as hashOnce } from 'node:crypto'
+import type { ByteReader } from '../base/reader.ts'
+import type { SourceEntry } from '../model/entry.ts'
+import type { ContentPlace } from './index-format.ts'
+
+/** Content up to this size is read into memory whole, so that its header can tell the truth and it can be left out again. */
+export const SMALL = 512 * 1024
+
+export interface StoredFile {
+  /** Bytes of content read. */
+  size: number
+  /** Where it was stored; without `payload`, which is the backup in hand. */
+  place: Omit<ContentPlace, 'payload'>
+}
+
+export interface ContainerWriter {
+  /** A member without content: folder, link, device … */
+  member(entry: SourceEntry): Promise<void> | undefined
+  /**
+   * Reads the content to its end and stores it, unless `known` says of its hash and size that the vault has it already:
+   * then nothing is stored, and its place is given back as `known` told it.
+   */
+  file(entry: SourceEntry, reader: ByteReader, known: KnownContent): Promise<StoredFile | ContentPlace>
+  end(): Promise<void>
+}
+
+/** The place of content that an earlier backup of the chain stored. */
+export type KnownContent = (hash: string, size: number) => ContentPlace | undefined
+
+export const isStored = (result: StoredFile | ContentPlace): result is StoredFile => 'place' in result
+
+export const hashOf = (bytes: Uint8Array): string => hashOnce('sha256', bytes, 'base64').slice(0, 43)
+
+/** A running hash in the same form. */
+export function contentHash(): { update(bytes: Uint8Array): void; digest(): string } {
+  const hash = createHash('sha256')
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64').slice(0, 43) }
+}
+
+/** Fills `into` as far as the content goes. */
+export async function fill(reader: ByteReader, into: Uint8Array): Promise<number> {
+  let filled = 0
+  while (filled < into.length) {
+    const got = reader.read(filled === 0 ? into : into.subarray(filled))
+    const count = typeof got === 'number' ? got : await got
+    if (count === 0) break
+    filled += count
+  }
+  return filled
+}

@@ -1,0 +1,170 @@
+/**
+ * Lines of a backup's index: one JSON value a line, in path order. docs/formats/archive.md §3.
+ * The index of every backup, also of an incremental one, lists the whole state of the source at its time; an entry whose
+ * content was stored by an earlier backup says which (`b`, a position in the header's list of payloads).
+ */
+import { AppError } from '../base/errors.ts'
+import type { Entry, EntryKind, Timestamp } from '../model/entry.ts'
+
+/** Where the content of a file lies. */
+export interface ContentPlace {
+  /** SHA-256 of the content (of the data of its extents, when sparse), base64. */
+  hash: string
+  /** Position in the index header's list of payloads. */
+  payload: number
+  /** Offset of the first byte of content in that payload's container. */
+  at: number
+  /** Bytes stored in a zip container, where they differ from the content's size. */
+  packed?: number
+  extents?: [number, number][]
+}
+
+export interface IndexEntry extends Entry {
+  content?: ContentPlace
+}
+
+export interface IndexHeader {
+  holdfast: 'index'
+  version: 1
+  id: string
+  /** Ids of backups whose payloads hold content; the last is this backup. */
+  payloads: string[]
+}
+
+export type IndexLine =
+  | { kind: 'entry'; entry: IndexEntry }
+  | { kind: 'deleted'; paths: string[] }
+  | { kind: 'moved'; pairs: [string, string][] }
+  | { kind: 'frames'; frames: [number, number][] }
+  | { kind: 'facts'; facts: Record<string, unknown> }
+  | { kind: 'end'; entries: number }
+
+const KIND_CODE: Record<EntryKind, string> = {
+  file: 'f',
+  directory: 'd',
+  symlink: 'l',
+  fifo: 'p',
+  chardev: 'c',
+  blockdev: 'b',
+  socket: 's',
+}
+const CODE_KIND: Partial<Record<string, EntryKind>> = Object.fromEntries(
+  Object.entries(KIND_CODE).map(([kind, code]) => [code, kind as EntryKind]),
+)
+
+// oxlint-disable-next-line no-control-regex
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+const text = (value: string): string => (PLAIN.test(value) ? `"${value}"` : JSON.stringify(value))
+
+/** One line, without its newline. Built by hand: this runs once for every file of every backup. */
+export function entryLine(entry: IndexEntry): string {
+  const { mtime, ctime, content } = entry
+  let line = `{"p":${text(entry.path)},"k":"${KIND_CODE[entry.kind]}","m":${entry.mode},"t":[${mtime.s},${mtime.ns}]`
+  if (entry.kind === 'file') line += `,"s":${entry.size}`
+  if (ctime !== undefined) line += `,"c":[${ctime.s},${ctime.ns}]`
+  if (entry.uid !== undefined) line += `,"u":${entry.uid}`
+  if (entry.gid !== undefined) line += `,"g":${entry.gid}`
+  if (entry.user !== undefined) line += `,"un":${text(entry.user)}`
+  if (entry.group !== undefined) line += `,"gn":${text(entry.group)}`
+  if (entry.inode !== undefined) line += `,"i":${entry.inode}`
+  if (entry.device !== undefined) line += `,"d":${entry.device}`
+  if (entry.links !== undefined) line += `,"n":${entry.links}`
+  if (entry.linkTarget !== undefined) line += `,"l":${text(entry.linkTarget)}`
+  if (entry.hardlink !== undefined) line += `,"hl":${text(entry.hardlink)}`
+  if (entry.rdev !== undefined) line += `,"r":[${entry.rdev.major},${entry.rdev.minor}]`
+  if (entry.sparse === true) line += ',"sp":1'
+  if (entry.xattrs !== undefined && entry.xattrs.length > 0) {
+    const pairs = entry.xattrs.map(({ name, value }) => [name, Buffer.from(value).toString('base64')])
+    line += `,"x":${JSON.stringify(pairs)}`
+  }
+  if (content !== undefined) {
+    line += `,"h":"${content.hash}","b":${content.payload},"a":${content.at}`
+    if (content.packed !== undefined) line += `,"z":${content.packed}`
+    if (content.extents !== undefined) line += `,"e":${JSON.stringify(content.extents)}`
+  }
+  return `${line}}`
+}
+
+export function parseIndexHeader(line: string, what: string): IndexHeader {
+  const value = parseJson(line, what)
+  const { holdfast, version, id, payloads } = value
+  if (holdfast !== 'index' || typeof id !== 'string' || !Array.isArray(payloads)) throw damaged(what, 'has no index header')
+  if (version !== 1) throw new AppError('vault.unsupported', `${what} is an index of version ${String(version)}`)
+  return { holdfast, version, id, payloads: payloads.map(String) }
+}
+
+export function parseIndexLine(line: string, what: string): IndexLine {
+  const value = parseJson(line, what)
+  if (typeof value['p'] === 'string') return { kind: 'entry', entry: entryOf(value, what) }
+  if (Array.isArray(value['deleted'])) return { kind: 'deleted', paths: value['deleted'].map(String) }
+  if (Array.isArray(value['moved'])) return { kind: 'moved', pairs: value['moved'] as [string, string][] }
+  if (Array.isArray(value['frames'])) return { kind: 'frames', frames: frames(value['frames'], what) }
+  if (typeof value['facts'] === 'object' && value['facts'] !== null) {
+    return { kind: 'facts', facts: value['facts'] as Record<string, unknown> }
+  }
+  if (value['end'] === true && typeof value['entries'] === 'number') return { kind: 'end', entries: value['entries'] }
+  throw damaged(what, 'has a line of an unknown kind')
+}
+
+function entryOf(value: Record<string, unknown>, what: string): IndexEntry {
+  const kind = CODE_KIND[String(value['k'])]
+  const path = value['p'] as string
+  const mtime = timestamp(value['t'])
+  if (kind === undefined || mtime === undefined || !isNumber(value['m'])) throw damaged(what, `has a bad entry for ${path}`)
+  const entry: IndexEntry = { path, kind, mode: value['m'], mtime, size: count(value['s']) ?? 0 }
+  const ctime = timestamp(value['c'])
+  if (ctime !== undefined) entry.ctime = ctime
+  if (isNumber(value['u'])) entry.uid = value['u']
+  if (isNumber(value['g'])) entry.gid = value['g']
+  if (typeof value['un'] === 'string') entry.user = value['un']
+  if (typeof value['gn'] === 'string') entry.group = value['gn']
+  if (isNumber(value['i'])) entry.inode = value['i']
+  if (isNumber(value['d'])) entry.device = value['d']
+  if (isNumber(value['n'])) entry.links = value['n']
+  if (typeof value['l'] === 'string') entry.linkTarget = value['l']
+  if (typeof value['hl'] === 'string') entry.hardlink = value['hl']
+  if (value['sp'] === 1) entry.sparse = true
+  if (Array.isArray(value['r'])) entry.rdev = { major: Number(value['r'][0]), minor: Number(value['r'][1]) }
+  if (Array.isArray(value['x'])) {
+    entry.xattrs = (value['x'] as [string, string][]).map(([name, data]) => ({ name: String(name), value: Buffer.from(String(data), 'base64') }))
+  }
+  if (typeof value['h'] === 'string') {
+    const [payload, at] = [count(value['b']), count(value['a'])]
+    if (payload === undefined || at === undefined) throw damaged(what, `does not say where the content of ${path} is`)
+    entry.content = { hash: value['h'], payload, at }
+    const packed = count(value['z'])
+    if (packed !== undefined) entry.content.packed = packed
+    if (Array.isArray(value['e'])) entry.content.extents = frames(value['e'], what)
+  }
+  return entry
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+const count = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+
+function timestamp(value: unknown): Timestamp | undefined {
+  if (!Array.isArray(value) || !isNumber(value[0]) || !isNumber(value[1])) return undefined
+  return { s: value[0], ns: value[1] }
+}
+
+function frames(value: unknown[], what: string): [number, number][] {
+  return value.map((pair) => {
+    const [a, b] = Array.isArray(pair) ? [count(pair[0]), count(pair[1])] : []
+    if (a === undefined || b === undefined) throw damaged(what, 'has a table that makes no sense')
+    return [a, b]
+  })
+}
+
+function parseJson(line: string, what: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line)
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch (error) {
+    throw damaged(what, 'has a line that is not JSON', error)
+  }
+  throw damaged(what, 'has a line that is no object')
+}
+
+const damaged = (what: string, problem: string, cause?: unknown): AppError =>
+  new AppError('backup.damaged', `${what} ${problem}`, { cause })

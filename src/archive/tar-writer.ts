@@ -1,0 +1,70 @@
+import type { ByteReader } from '../base/reader.ts'
+import type { SourceEntry } from '../model/entry.ts'
+import type { BlockWriter } from './block-writer.ts'
+import { contentHash, fill, hashOf, SMALL, type ContainerWriter, type KnownContent, type StoredFile } from './container.ts'
+import type { ContentPlace } from './index-format.ts'
+import { padding, sparseMap, TAR_END, tarHeader } from './tar.ts'
+
+const ZEROS = new Uint8Array(64 * 1024)
+
+/** Writes a backup's container as tar. */
+export function tarWriter(out: BlockWriter): ContainerWriter {
+  async function zeros(count: number): Promise<void> {
+    for (let rest = count; rest > 0; rest -= ZEROS.length) await out.write(ZEROS.subarray(0, Math.min(rest, ZEROS.length)))
+  }
+
+  /** Content first, header after, in front of it: the header then has the true size. */
+  async function small(entry: SourceEntry, reader: ByteReader, size: number, known: KnownContent): Promise<StoredFile | ContentPlace> {
+    const head = tarHeader(entry, size)
+    const room = out.room(head.length + size + 512)
+    if (room !== undefined) await room
+    const memory = out.free()
+    const content = memory.subarray(head.length, head.length + size)
+    const got = await fill(reader, content)
+    const bytes = got === size ? content : content.subarray(0, got)
+    const hash = hashOf(bytes)
+    const place = known(hash, got)
+    if (place !== undefined) return place
+    memory.set(got === size ? head : tarHeader(entry, got))
+    const pad = padding(got)
+    memory.fill(0, head.length + got, head.length + got + pad)
+    const at = out.offset + head.length
+    out.advance(head.length + got + pad)
+    return { size: got, place: { hash, at } }
+  }
+
+  /** The header promises `size` bytes. A file that shrank is filled up with zeros; the index tells its true size. */
+  async function large(entry: SourceEntry, reader: ByteReader, size: number): Promise<StoredFile> {
+    const map = entry.extents === undefined ? undefined : sparseMap(entry.extents)
+    await out.write(tarHeader(entry, (map?.length ?? 0) + size, map))
+    if (map !== undefined) await out.write(map)
+    const at = out.offset
+    const hash = contentHash()
+    let got = 0
+    while (got < size) {
+      const room = out.room(1)
+      if (room !== undefined) await room
+      const free = out.free()
+      const wanted = free.length < size - got ? free : free.subarray(0, size - got)
+      const answer = reader.read(wanted)
+      const count = typeof answer === 'number' ? answer : await answer
+      if (count === 0) break
+      hash.update(wanted.subarray(0, count))
+      out.advance(count)
+      got += count
+    }
+    await zeros(size - got + padding(size))
+    const place = { hash: hash.digest(), at, ...(entry.extents && { extents: entry.extents }) }
+    return { size: entry.extents === undefined ? got : entry.size, place }
+  }
+
+  return {
+    member: (entry) => out.write(tarHeader(entry, 0)),
+    async file(entry, reader, known) {
+      const data = entry.extents?.reduce((sum, [, length]) => sum + length, 0)
+      const size = data ?? reader.size ?? entry.size
+      return size <= SMALL && data === undefined ? small(entry, reader, size, known) : large(entry, reader, size)
+    },
+    end: async () => out.write(TAR_END),
+  }
+}

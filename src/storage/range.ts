@@ -1,0 +1,24 @@
+import { AppError } from '../base/errors.ts'
+import type { GetOptions } from '../model/storage.ts'
+
+type Range = GetOptions['range']
+
+export function checkRange(range: Range): void {
+  if (range === undefined) return
+  const whole = Number.isSafeInteger(range.start) && Number.isSafeInteger(range.end)
+  if (!whole || range.start < 0 || range.end < range.start)
+    throw new AppError('storage.invalid', `cannot read the range ${range.start} to ${range.end}: it is not one`)
+}
+
+/** A range that reaches past the end. Marked permanent: asking again would give the same. */
+export function endsEarly(key: string, storage: string, range: { start: number; end: number }, size: number): AppError {
+  const asked = `bytes ${range.start} to ${range.end} of ${key} in ${storage}`
+  return new AppError('storage.truncated', `cannot read ${asked}: the object has ${size} bytes`, {
+    details: { permanent: true, size },
+  })
+}
+
+/** Whether asking again cannot help although the code alone would allow it. */
+export function isPermanent(error: AppError): boolean {
+  return !error.retryable || error.details['permanent'] === true
+}

@@ -1,0 +1,99 @@
+import * as z from 'zod'
+import { count, duration, flag, name, oneOrMore, settings, text, texts } from './fields.ts'
+import { source } from './sources.ts'
+
+const level = z.enum(['V0', 'V1', 'V2', 'V3', 'V4', 'V5'])
+
+const CRON = /^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|\S+(\s+\S+){4,5})$/
+
+const cron = z
+  .string()
+  .refine((value) => CRON.test(value.trim()), 'must be a cron expression of five fields, such as "0 3 * * *"')
+
+const schedule = z
+  .union([
+    cron,
+    settings({
+      cron: cron.describe('When: minute, hour, day of the month, month, day of the week.'),
+      timezone: z
+        .string()
+        .refine(isTimezone, 'must be a time zone such as Europe/Berlin')
+        .describe('Whose clock; that of the machine by default.')
+        .optional(),
+      missed: z.enum(['once', 'skip']).default('once').describe('What is done about times that were missed.'),
+      jitter: duration('Start up to this much later, at random.').optional(),
+    }),
+  ])
+  .describe('When the job runs by itself.')
+
+const retention = settings({
+  last: count('Keep the last N.').optional(),
+  hourly: count('Keep the last of each of N hours.').optional(),
+  daily: count('Keep the last of each of N days.').optional(),
+  weekly: count('Keep the last of each of N weeks.').optional(),
+  monthly: count('Keep the last of each of N months.').optional(),
+  yearly: count('Keep the last of each of N years.').optional(),
+  days: count('Keep all of the last N days.').optional(),
+  within: duration('Keep all within this time before the newest.').optional(),
+  tags: texts('Keep all that carry one of these tags.').optional(),
+  minimum: count('Never fewer than N that can be restored.').optional(),
+}).describe('Which backups are kept; without it all are.')
+
+const verify = settings({
+  afterBackup: level.default('V0').describe('Shown for each new backup, as part of its run.'),
+  restoreTest: settings({
+    every: duration('How often.'),
+    level: level.default('V3').describe('How far.'),
+  })
+    .describe('Restores to a scratch place.')
+    .optional(),
+  assert: texts('Statements that must hold in a restored copy.').default([]),
+})
+
+const hooks = settings({
+  before: oneOrMore('Commands before the backup; one that fails stops it.').default([]),
+  after: oneOrMore('Commands after it, however it ended.').default([]),
+  onFailure: oneOrMore('Commands after a failure.').default([]),
+})
+
+export const job = settings({
+  enabled: flag('Whether it runs unless named.').default(true),
+  source,
+  vaults: z
+    .union([
+      z.string().min(1),
+      z.array(z.string().min(1)).min(1),
+      settings({
+        strategy: z.enum(['all', 'any', 'priority']).default('all').describe('Which vaults have to succeed.'),
+        members: z.array(z.string().min(1)).min(1).describe('Names of vaults, the preferred one first.'),
+        concurrency: z.number().int().min(1).describe('Vaults at a time.').optional(),
+      }),
+    ])
+    .describe('Names of the vaults that it goes to; each gets its own backup.'),
+  type: z
+    .enum(['full', 'incremental', 'differential', 'auto'])
+    .default('auto')
+    .describe('auto: full first and when the chain ends.'),
+  fullEvery: duration('A full backup at least this often.').optional(),
+  schedule: schedule.optional(),
+  retention: retention.optional(),
+  retentionCount: count('The same as retention.last.').optional(),
+  verify: verify.prefault({}).describe('What is proven, and when.'),
+  bandwidth: z.number().positive().describe('KiB a second.').optional(),
+  notify: texts('Names of notifiers; all of them by default.').optional(),
+  hooks: hooks.prefault({}).describe('Commands around the backup.'),
+  tags: texts('Tags of each backup.').default([]),
+  description: text('For people.').optional(),
+})
+
+export const jobs = z.record(name, job).describe('What is backed up, by name.').default({})
+
+export type JobConfig = z.output<typeof job>
+
+function isTimezone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}

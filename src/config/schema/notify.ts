@@ -1,0 +1,83 @@
+import * as z from 'zod'
+import { count, flag, name, path, port, secret, settings, text } from './fields.ts'
+
+const event = z.enum(['start', 'success', 'warning', 'failure', 'recovered', 'overdue'])
+
+const on = z
+  .union([event, z.array(event)])
+  .default(['failure'])
+  .describe('The events that it wants.')
+
+const later = (what: string) => `${what}; accepted, works in a later version.`
+
+const email = settings({
+  type: z.literal('email'),
+  on,
+  from: text('The address of the sender.'),
+  to: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).describe('The addresses that get it.'),
+  smtp: settings({
+    host: text('The mail server.'),
+    port: port('587 for STARTTLS, 465 for TLS from the start.').default(587),
+    secure: flag('TLS from the first byte; true for port 465.').optional(),
+    requireTls: flag('Send nothing unless STARTTLS works; true by default, save on this machine.').optional(),
+    user: text('The name to log in with.').optional(),
+    password: secret('Its password.').optional(),
+    ca: path('A PEM file with the authority of the server.').optional(),
+    rejectUnauthorized: flag('Whether the certificate is checked; true by default.').optional(),
+    timeoutMs: count('How long one step may take; 30000 by default.').optional(),
+  }).describe('The mail server.'),
+})
+
+const url = secret('The address; whoever knows it can post there.')
+
+const slack = settings({ type: z.literal('slack'), on, url }).describe(later('Slack'))
+const discord = settings({ type: z.literal('discord'), on, url }).describe(later('Discord'))
+const healthchecks = settings({ type: z.literal('healthchecks'), on, url }).describe(later('Healthchecks'))
+const webhook = settings({
+  type: z.literal('webhook'),
+  on,
+  url,
+  secret: secret('Signs the body by HMAC.').optional(),
+  method: z.enum(['POST', 'PUT']).describe('POST by default.').optional(),
+  headers: z.record(z.string(), z.string()).describe('Further headers.').optional(),
+}).describe(later('A webhook'))
+const telegram = settings({
+  type: z.literal('telegram'),
+  on,
+  token: secret('Of the bot.'),
+  chatId: z.union([z.string().min(1), z.number().int()]).describe('Where it writes.'),
+}).describe(later('Telegram'))
+const ntfy = settings({
+  type: z.literal('ntfy'),
+  on,
+  url: text('The server; https://ntfy.sh by default.').optional(),
+  topic: text('The topic.'),
+  token: secret('Of the user.').optional(),
+}).describe(later('ntfy'))
+const gotify = settings({
+  type: z.literal('gotify'),
+  on,
+  url: text('The server.'),
+  token: secret('Of the application.'),
+}).describe(later('Gotify'))
+const command = settings({
+  type: z.literal('command'),
+  on,
+  command: z.union([z.string().min(1), z.array(z.string()).min(1)]).describe('Gets the event as JSON on its input.'),
+}).describe(later('A program'))
+
+export const notifier = z.discriminatedUnion('type', [
+  email,
+  slack,
+  webhook,
+  healthchecks,
+  discord,
+  telegram,
+  ntfy,
+  gotify,
+  command,
+])
+
+export const notify = z.record(name, notifier).describe('Who hears about it, by name.').default({})
+
+export type NotifyConfig = z.output<typeof notifier>

@@ -1,0 +1,92 @@
+import * as z from 'zod'
+import { flag, path, port, secret, settings, size, text, texts } from './fields.ts'
+
+const files = settings({
+  type: z.literal('files'),
+  paths: z.array(path('A file or folder.')).min(1).describe('Files and folders.'),
+  exclude: texts('Patterns of what is left out, as in .gitignore.').optional(),
+  include: texts('Patterns of what is taken although excluded.').optional(),
+  excludeIfPresent: texts('A folder that holds a file of this name is left out.').optional(),
+  ignoreFiles: flag('Read .holdfastignore files; true by default.').optional(),
+  oneFileSystem: flag('Stay on the file system of each path.').optional(),
+  excludeLargerThan: size('Leave out larger files.').optional(),
+  excludeHidden: flag('Leave out names that begin with a dot.').optional(),
+  xattrs: flag('Keep extended attributes.').optional(),
+  sqlite: flag('Copy SQLite databases consistently; true by default.').optional(),
+})
+
+const database = {
+  host: text('The server.').optional(),
+  port: port('Its port.').optional(),
+  user: text('The role to log in with.').optional(),
+  password: secret('Its password.').optional(),
+  url: secret('A connection URL, in place of host, port, user and password.').optional(),
+  database: text('One database.').optional(),
+  databases: texts('The databases; all of them by default.').optional(),
+  excludeDatabases: texts('Patterns of databases that are left out.').optional(),
+  tls: z
+    .union([z.boolean(), z.enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])])
+    .describe('How the connection is encrypted.')
+    .optional(),
+  ca: path('A PEM file with the authority of the server.').optional(),
+}
+
+const tables = {
+  tables: texts('Patterns of tables.').optional(),
+  excludeTables: texts('Patterns of tables that are left out.').optional(),
+}
+
+const later = (what: string) => `${what}; accepted, works in a later version.`
+
+const postgres = settings({
+  type: z.literal('postgres'),
+  ...database,
+  ...tables,
+  schemas: texts('Patterns of schemas.').optional(),
+  excludeSchemas: texts('Patterns of schemas that are left out.').optional(),
+  method: z.enum(['logical', 'physical']).describe('Dumps, or base backups with WAL.').optional(),
+  slot: text('The replication slot of the physical method.').optional(),
+  globals: flag('Roles and tablespaces too; true by default.').optional(),
+}).describe(later('PostgreSQL'))
+
+const mysql = settings({
+  type: z.literal('mysql'),
+  ...database,
+  ...tables,
+  binlog: flag('Follow the binary log, for restores to a point in time.').optional(),
+  routines: flag('Stored routines, triggers and events too; true by default.').optional(),
+}).describe(later('MySQL and MariaDB'))
+
+const mongodb = settings({
+  type: z.literal('mongodb'),
+  ...database,
+  collections: texts('Patterns of collections.').optional(),
+  excludeCollections: texts('Patterns of collections that are left out.').optional(),
+  oplog: flag('Follow the oplog, for restores to a point in time.').optional(),
+}).describe(later('MongoDB'))
+
+const sqlite = settings({
+  type: z.literal('sqlite'),
+  file: path('The database file.').optional(),
+  files: z.array(path('A database file.')).describe('Several database files.').optional(),
+}).describe(later('SQLite'))
+
+const s3db = settings({
+  type: z.literal('s3db'),
+  connectionString: secret('The connection string of the s3db database.'),
+  resources: texts('The resources; all of them by default.').optional(),
+}).describe(later('An s3db database'))
+
+const command = settings({
+  type: z.literal('command'),
+  command: z
+    .union([z.string().min(1), z.array(z.string()).min(1)])
+    .describe('A program and its arguments; run without a shell.'),
+  name: text('The name of the one file in the backup; stdout by default.').optional(),
+}).describe(later('What a program writes to its standard output'))
+
+export const source = z
+  .discriminatedUnion('type', [files, postgres, mysql, mongodb, sqlite, s3db, command])
+  .describe('What is backed up.')
+
+export type SourceConfig = z.output<typeof source>

@@ -1,0 +1,103 @@
+import * as z from 'zod'
+import { count, flag, path, port, secret, settings, size, text, traits } from './fields.ts'
+
+const QUOTED = 'must be permissions such as "0640", in quotes: without them 0640 is read as a decimal number'
+
+/**
+ * `"0640"` as text, or a number as YAML's and TOML's 0o640 gives it. A bare 0640 arrives as the decimal 640, which
+ * no mode has; a bare 0400, 0440, 0444 or 0500 would pass for another mode and is refused by name.
+ */
+const permissions = (description: string) =>
+  z
+    .union([
+      z.string().regex(/^0?[0-7]{3}$/, 'must be permissions such as "0640"'),
+      z
+        .number()
+        .int()
+        .min(1)
+        .max(0o777, QUOTED)
+        .refine((mode) => ![400, 440, 444, 500].includes(mode), QUOTED),
+    ])
+    .describe(description)
+
+const file = settings({
+  type: z.literal('file'),
+  path: path('The folder.'),
+  permissions: permissions('Mode of the files; 0600 by default.').optional(),
+  directoryPermissions: permissions('Mode of the folders; 0700 by default.').optional(),
+})
+
+const s3 = settings({
+  type: z.literal('s3'),
+  bucket: text('The name of the bucket.'),
+  prefix: z.string().describe('What all object keys begin with.').optional(),
+  region: text('The region of the bucket.').optional(),
+  endpoint: text('The address of an S3-compatible service.').optional(),
+  forcePathStyle: flag('The bucket stands in the path, not in the host name.').optional(),
+  accessKeyId: secret('Left out: the credential chain of the AWS SDK.').optional(),
+  secretAccessKey: secret('Belongs to accessKeyId.').optional(),
+  sessionToken: secret('Of temporary credentials.').optional(),
+  storageClass: text('STANDARD_IA, ONEZONE_IA, GLACIER, DEEP_ARCHIVE, …; metadata stays in STANDARD.').optional(),
+  serverSideEncryption: z.enum(['AES256', 'aws:kms']).describe('Encryption by the service.').optional(),
+  kmsKeyId: text('The key of aws:kms.').optional(),
+  uploadPartSize: size('One part of a multipart upload.').optional(),
+  uploadConcurrency: count('Parts of one upload at a time.').optional(),
+})
+
+const gcs = settings({
+  type: z.literal('gcs'),
+  bucket: text('The name of the bucket.'),
+  prefix: z.string().describe('What all object names begin with.').optional(),
+  projectId: text('The project of the bucket.').optional(),
+  credentials: secret('The JSON of a service account; left out: the default credentials.').optional(),
+  endpoint: text('The address of a compatible service.').optional(),
+  storageClass: text('NEARLINE, COLDLINE, ARCHIVE, …').optional(),
+}).describe('Google Cloud Storage; accepted, works in a later version.')
+
+const azure = settings({
+  type: z.literal('azure'),
+  container: text('The name of the container.'),
+  prefix: z.string().describe('What all blob names begin with.').optional(),
+  account: text('The storage account.').optional(),
+  accountKey: secret('Its key.').optional(),
+  connectionString: secret('In place of account and key.').optional(),
+  sasToken: secret('In place of the key.').optional(),
+  endpoint: text('The address of a compatible service.').optional(),
+  accessTier: text('Hot, Cool, Cold or Archive.').optional(),
+}).describe('Azure Blob Storage; accepted, works in a later version.')
+
+const sftp = settings({
+  type: z.literal('sftp'),
+  host: text('The server.'),
+  port: port('22 by default.').optional(),
+  user: text('The name to log in with.').optional(),
+  path: text('The folder on the server.'),
+  password: secret('The password of the user.').optional(),
+  privateKey: secret('A private key, in OpenSSH or PEM form.').optional(),
+  passphrase: secret('Opens the private key.').optional(),
+  hostKey: text('The fingerprint of the server, SHA256:…').optional(),
+  knownHosts: path('A known_hosts file; ~/.ssh/known_hosts by default.').optional(),
+}).describe('SFTP; accepted, works in a later version.')
+
+const memory = settings({ type: z.literal('memory'), name: text('The name of the space.') }).describe('For tests.')
+
+const url = z
+  .string()
+  .min(1)
+  .describe('A path, file:PATH, or s3://bucket/prefix?region=…&endpoint=…')
+  .register(traits, { storageUrl: true })
+
+const member = z.union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, memory])])
+
+const mirror = settings({
+  type: z.literal('mirror'),
+  strategy: z.enum(['all', 'any', 'priority']).default('all').describe('Which members have to succeed.'),
+  members: z.array(member).min(1).describe('The storages, the preferred one first.'),
+  concurrency: count('Members at a time.').optional(),
+}).describe('The same objects in several storages.')
+
+export const storage = z
+  .union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, memory, mirror])])
+  .describe('Where the bytes lie: one URL, or settings.')
+
+export type StorageConfig = z.output<typeof storage>

@@ -1,0 +1,68 @@
+import * as z from 'zod'
+import { count, name, path, secret, settings, size, text, texts } from './fields.ts'
+import { storage } from './storage.ts'
+
+const compressionType = z.enum(['none', 'gzip', 'brotli', 'deflate', 'zstd', 'zip'])
+
+const compression = z
+  .union([
+    compressionType,
+    settings({
+      type: compressionType,
+      level: z.number().int().min(0).max(22).describe('Higher is smaller and slower.').optional(),
+    }),
+  ])
+  .describe('Of an archive.')
+
+const encryption = z
+  .union([
+    z.literal('none'),
+    settings({
+      type: z.enum(['none', 'aes-256-gcm', 'age']),
+      password: secret('A password; the one of the vault by default.').optional(),
+      key: secret('32 bytes as base64 or hex, in place of a password.').optional(),
+      keyDerivation: settings({
+        type: z.enum(['scrypt', 'pbkdf2']),
+        iterations: count('Of pbkdf2.').optional(),
+      })
+        .describe('How a password becomes a key.')
+        .optional(),
+      recipients: texts('age1… public keys.').optional(),
+      identity: secret('The age identity that opens the archives.').optional(),
+    }),
+  ])
+  .describe('Of an archive; a repository is always encrypted.')
+
+export const vault = settings({
+  storage,
+  format: z
+    .enum(['repository', 'archive'])
+    .default('repository')
+    .describe('repository: deduplicated, readable by restic; archive: one portable file per backup.'),
+  password: secret('Opens the vault.').optional(),
+  key: secret('32 bytes as base64 or hex, in place of a password.').optional(),
+  path: text(
+    'Object names of an archive vault: {job} {date} {time} {type} {year} {month} {day} {backupId} {host}',
+  ).optional(),
+  compression: compression.optional(),
+  encryption: encryption.optional(),
+  partSize: size('Bytes of one part of an archive.').optional(),
+  retry: settings({
+    attempts: z.number().int().min(1).describe('In all, the first included.').default(5),
+    baseMs: count('Milliseconds before the second attempt; doubles each time.').default(500),
+    maxMs: count('The longest wait in milliseconds.').default(30_000),
+  })
+    .describe('What a storage that fails for a moment is granted.')
+    .optional(),
+  bandwidth: z.number().positive().describe('KiB a second, of all runs to this vault.').optional(),
+  cache: settings({
+    dir: path('The folder of the cache.').optional(),
+    maxSize: size('How large it may grow.').optional(),
+  })
+    .describe('Copies of the metadata of a repository on this machine.')
+    .optional(),
+})
+
+export const vaults = z.record(name, vault).describe('The places that backups go to, by name.').default({})
+
+export type VaultConfig = z.output<typeof vault>

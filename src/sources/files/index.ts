@@ -1,0 +1,1 @@
+export { files, type FilesEnvironment } from './source.ts'

@@ -160,8 +160,9 @@ export class AppError extends Error {
     return ERRORS[this.code].http
   }
 
+  /** By the table, unless the place that failed knows that it stays so: `details: { permanent: true }`. */
   get retryable(): boolean {
-    return ERRORS[this.code].retry
+    return ERRORS[this.code].retry && this.details['permanent'] !== true
   }
 }
 

@@ -93,9 +93,14 @@ export interface S3StorageSettings {
   storageClass?: string
   serverSideEncryption?: 'AES256' | 'aws:kms'
   kmsKeyId?: string
-  /** Bytes of one part of a multipart upload; doubled by itself when a stream would need more than 10,000. */
+  /** Bytes of one part of a multipart upload, all parts alike; a stream may have 10,000 of them. */
   uploadPartSize?: number
   uploadConcurrency?: number
+  /** Send and check CRC32 sums; false for servers that refuse them. True by default. */
+  checksums?: boolean
+  connectTimeoutMs?: number
+  /** A connection on which no byte moves for so long is given up. */
+  idleTimeoutMs?: number
 }
 
 export interface MirrorStorageSettings {

@@ -131,7 +131,7 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
         return undefined
       }
       return (async () => {
-        for (let at = 0; at < bytes.length; ) {
+        for (let at = 0; at < bytes.length;) {
           if (current.used === blockSize) await flush()
           const count = Math.min(blockSize - current.used, bytes.length - at)
           current.memory.set(bytes.subarray(at, at + count), current.used)

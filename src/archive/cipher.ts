@@ -50,7 +50,11 @@ export function aesOpener(keyFor: (info: MasterKeyInfo, what: string) => Promise
         what,
         async *read({ start, end }) {
           const range = sealedRange(header, stored.size, start, end)
-          const plain = unseal(stored.read(range), master, header, { first: range.first, storedSize: stored.size, what })
+          const plain = unseal(stored.read(range), master, header, {
+            first: range.first,
+            storedSize: stored.size,
+            what,
+          })
           yield* cut(plain, start - range.first * header.segment, end - start)
         },
       }

@@ -6,7 +6,9 @@ import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync }
 
 export type FrameCodec = 'zstd' | 'gzip'
 
-export type CodecTask = { kind: 'compress'; codec: FrameCodec; level: number } | { kind: 'expand'; codec: FrameCodec; size: number }
+export type CodecTask =
+  | { kind: 'compress'; codec: FrameCodec; level: number }
+  | { kind: 'expand'; codec: FrameCodec; size: number }
 
 /** Output always lies in memory of its own, so that it can be moved between threads. */
 export function runCodec(task: CodecTask, input: Uint8Array): Uint8Array<ArrayBuffer> {

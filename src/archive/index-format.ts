@@ -21,6 +21,8 @@ export interface ContentPlace {
 
 export interface IndexEntry extends Entry {
   content?: ContentPlace
+  /** The size that the source's listing told, where the content has another (a database copied consistently). */
+  listedSize?: number
 }
 
 export interface IndexHeader {
@@ -61,6 +63,7 @@ export function entryLine(entry: IndexEntry): string {
   const { mtime, ctime, content } = entry
   let line = `{"p":${text(entry.path)},"k":"${KIND_CODE[entry.kind]}","m":${entry.mode},"t":[${mtime.s},${mtime.ns}]`
   if (entry.kind === 'file') line += `,"s":${entry.size}`
+  if (entry.listedSize !== undefined) line += `,"s0":${entry.listedSize}`
   if (ctime !== undefined) line += `,"c":[${ctime.s},${ctime.ns}]`
   if (entry.uid !== undefined) line += `,"u":${entry.uid}`
   if (entry.gid !== undefined) line += `,"g":${entry.gid}`
@@ -88,7 +91,8 @@ export function entryLine(entry: IndexEntry): string {
 export function parseIndexHeader(line: string, what: string): IndexHeader {
   const value = parseJson(line, what)
   const { holdfast, version, id, payloads } = value
-  if (holdfast !== 'index' || typeof id !== 'string' || !Array.isArray(payloads)) throw damaged(what, 'has no index header')
+  if (holdfast !== 'index' || typeof id !== 'string' || !Array.isArray(payloads))
+    throw damaged(what, 'has no index header')
   if (version !== 1) throw new AppError('vault.unsupported', `${what} is an index of version ${String(version)}`)
   return { holdfast, version, id, payloads: payloads.map(String) }
 }
@@ -110,8 +114,11 @@ function entryOf(value: Record<string, unknown>, what: string): IndexEntry {
   const kind = CODE_KIND[String(value['k'])]
   const path = value['p'] as string
   const mtime = timestamp(value['t'])
-  if (kind === undefined || mtime === undefined || !isNumber(value['m'])) throw damaged(what, `has a bad entry for ${path}`)
+  if (kind === undefined || mtime === undefined || !isNumber(value['m']))
+    throw damaged(what, `has a bad entry for ${path}`)
   const entry: IndexEntry = { path, kind, mode: value['m'], mtime, size: count(value['s']) ?? 0 }
+  const listedSize = count(value['s0'])
+  if (listedSize !== undefined) entry.listedSize = listedSize
   const ctime = timestamp(value['c'])
   if (ctime !== undefined) entry.ctime = ctime
   if (isNumber(value['u'])) entry.uid = value['u']
@@ -126,7 +133,10 @@ function entryOf(value: Record<string, unknown>, what: string): IndexEntry {
   if (value['sp'] === 1) entry.sparse = true
   if (Array.isArray(value['r'])) entry.rdev = { major: Number(value['r'][0]), minor: Number(value['r'][1]) }
   if (Array.isArray(value['x'])) {
-    entry.xattrs = (value['x'] as [string, string][]).map(([name, data]) => ({ name: String(name), value: Buffer.from(String(data), 'base64') }))
+    entry.xattrs = (value['x'] as [string, string][]).map(([name, data]) => ({
+      name: String(name),
+      value: Buffer.from(String(data), 'base64'),
+    }))
   }
   if (typeof value['h'] === 'string') {
     const [payload, at] = [count(value['b']), count(value['a'])]

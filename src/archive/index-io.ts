@@ -19,7 +19,9 @@ export interface IndexWriter {
 }
 
 export function indexWriter(header: IndexHeader): IndexWriter {
-  const zstd = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 } })
+  const zstd = createZstdCompress({
+    params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
+  })
   let text = `${JSON.stringify(header)}\n`
   let failure: Error | undefined
 

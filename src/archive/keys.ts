@@ -47,7 +47,10 @@ export async function unlockKey(info: KeyInfo, secret: string, what: string): Pr
   const key = await derive(info.kdf, secret)
   const expected = Buffer.from(info.check, 'base64')
   if (expected.length !== 16 || !timingSafeEqual(checkValue(key), expected)) {
-    throw new AppError('vault.wrong-password', `this ${info.kdf.type === 'raw' ? 'key' : 'password'} does not open ${what}`)
+    throw new AppError(
+      'vault.wrong-password',
+      `this ${info.kdf.type === 'raw' ? 'key' : 'password'} does not open ${what}`,
+    )
   }
   return { ...info, secret: key }
 }

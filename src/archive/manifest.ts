@@ -80,16 +80,21 @@ export function parseManifest(bytes: Uint8Array, key: string): Manifest {
   } catch (error) {
     throw damaged('is not JSON', error)
   }
-  if (typeof value !== 'object' || value === null || value['holdfast'] !== 'backup') throw damaged('is not a backup manifest')
+  if (typeof value !== 'object' || value === null || value['holdfast'] !== 'backup')
+    throw damaged('is not a backup manifest')
   if (value['version'] !== 1) {
-    throw new AppError('vault.unsupported', `manifest ${key} has version ${String(value['version'])}, this Holdfast knows 1`)
+    throw new AppError(
+      'vault.unsupported',
+      `manifest ${key} has version ${String(value['version'])}, this Holdfast knows 1`,
+    )
   }
   const { sum, ...rest } = value
   if (sum !== checksum(JSON.stringify(rest, undefined, 1))) throw damaged('was changed after it was written')
   // The checksum shows that these are the bytes that a Holdfast wrote; names and key parameters are checked all the same.
   const manifest = rest as unknown as Manifest
   for (const part of [...manifest.payload.parts, manifest.index]) {
-    if (part.name.includes('/') || part.name === '..' || part.name === '') throw damaged(`names a part ${JSON.stringify(part.name)}`)
+    if (part.name.includes('/') || part.name === '..' || part.name === '')
+      throw damaged(`names a part ${JSON.stringify(part.name)}`)
   }
   if (manifest.encryption.type === 'aes-256-gcm') parseKdf(manifest.encryption.kdf, `manifest ${key}`)
   return manifest

@@ -50,17 +50,28 @@ export function baseName(template: string, facts: NameFacts): string {
 }
 
 /** `.tar.zst`, `.tar.gz.enc`, `.zip.age` … */
-export function payloadSuffix(container: Container, compression: Compression, encryption: ManifestEncryption['type']): string {
+export function payloadSuffix(
+  container: Container,
+  compression: Compression,
+  encryption: ManifestEncryption['type'],
+): string {
   const packed = container === 'zip' ? '' : COMPRESSION_SUFFIX[compression]
   return `.${container}${packed}${ENCRYPTION_SUFFIX[encryption]}`
 }
 
-export const indexSuffix = (encryption: ManifestEncryption['type']): string => `.index.zst${ENCRYPTION_SUFFIX[encryption]}`
+export const indexSuffix = (encryption: ManifestEncryption['type']): string =>
+  `.index.zst${ENCRYPTION_SUFFIX[encryption]}`
 
 /** Part 0 has the plain suffix, so that a backup of one part is one ordinary file; `cat NAME*` joins several in order. */
 export const partSuffix = (number: number): string => (number === 0 ? '' : `.${String(number).padStart(4, '0')}`)
 
-const COMPRESSION_SUFFIX: Record<Compression, string> = { none: '', gzip: '.gz', zstd: '.zst', brotli: '.br', deflate: '.zz' }
+const COMPRESSION_SUFFIX: Record<Compression, string> = {
+  none: '',
+  gzip: '.gz',
+  zstd: '.zst',
+  brotli: '.br',
+  deflate: '.zz',
+}
 const ENCRYPTION_SUFFIX: Record<ManifestEncryption['type'], string> = { none: '', 'aes-256-gcm': '.enc', age: '.age' }
 
 /** Job and host names become one path component each. */

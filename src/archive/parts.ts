@@ -19,7 +19,11 @@ export interface StorePartsOptions {
 }
 
 /** Stores at least one part. */
-export async function storeParts(storage: Storage, stream: ByteStream, options: StorePartsOptions): Promise<StoredPart[]> {
+export async function storeParts(
+  storage: Storage,
+  stream: ByteStream,
+  options: StorePartsOptions,
+): Promise<StoredPart[]> {
   const iterator = stream[Symbol.asyncIterator]()
   const parts: StoredPart[] = []
   let rest: Bytes = EMPTY
@@ -51,8 +55,13 @@ export async function storeParts(storage: Storage, stream: ByteStream, options: 
       }
       const key = `${options.key}${partSuffix(parts.length)}`
       const { signal, storageClass } = options
-      const stored = await storage.put(key, part(), { ifAbsent: true, ...(signal && { signal }), ...(storageClass && { storageClass }) })
-      if (stored.size !== size) throw new AppError('storage.truncated', `${storage.name} stored ${stored.size} of ${size} bytes of ${key}`)
+      const stored = await storage.put(key, part(), {
+        ifAbsent: true,
+        ...(signal && { signal }),
+        ...(storageClass && { storageClass }),
+      })
+      if (stored.size !== size)
+        throw new AppError('storage.truncated', `${storage.name} stored ${stored.size} of ${size} bytes of ${key}`)
       parts.push({ name: nameOf(key), size, sha256: hash.digest('hex') })
     } while ((await next()) !== undefined)
   } catch (error) {
@@ -80,13 +89,19 @@ export async function* readParts(
     let got = 0
     try {
       const whole = start === 0 && end === part.size
-      for await (const chunk of storage.get(key, { ...(!whole && { range: { start, end } }), ...(signal && { signal }) })) {
+      for await (const chunk of storage.get(key, {
+        ...(!whole && { range: { start, end } }),
+        ...(signal && { signal }),
+      })) {
         got += chunk.length
         yield chunk
       }
     } catch (error) {
       if (isAppError(error, 'storage.not-found', 'storage.truncated')) {
-        throw new AppError('backup.damaged', `${key} is missing or cut off in ${storage.name}`, { cause: error, details: { key } })
+        throw new AppError('backup.damaged', `${key} is missing or cut off in ${storage.name}`, {
+          cause: error,
+          details: { key },
+        })
       }
       throw error
     }

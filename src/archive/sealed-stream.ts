@@ -60,7 +60,8 @@ export function headerLength(first: Bytes, what: string): number {
 }
 
 export function parseHeader(bytes: Bytes, what: string): SealedHeader {
-  const bad = (cause?: unknown): AppError => new AppError('backup.damaged', `the header of ${what} cannot be read`, { cause })
+  const bad = (cause?: unknown): AppError =>
+    new AppError('backup.damaged', `the header of ${what} cannot be read`, { cause })
   let value: Record<string, unknown>
   try {
     value = JSON.parse(Buffer.from(bytes.subarray(8)).toString('utf8')) as Record<string, unknown>
@@ -69,13 +70,18 @@ export function parseHeader(bytes: Bytes, what: string): SealedHeader {
   }
   const { cipher, segment, salt, check } = value
   if (cipher !== 'aes-256-gcm' || typeof salt !== 'string' || typeof check !== 'string') throw bad()
-  if (typeof segment !== 'number' || !Number.isInteger(segment) || segment < 1024 || segment > 16 * 1024 * 1024) throw bad()
+  if (typeof segment !== 'number' || !Number.isInteger(segment) || segment < 1024 || segment > 16 * 1024 * 1024)
+    throw bad()
   const key = { kdf: parseKdf(value['kdf'], what), check }
   return { key, segment, salt: Buffer.from(salt, 'base64'), length: bytes.length, hash: sha256(bytes) }
 }
 
 /** Encrypts a stream: header, segments. */
-export async function* seal(input: ByteStream, master: MasterKey, segmentSize: number = SEGMENT): AsyncGenerator<Bytes> {
+export async function* seal(
+  input: ByteStream,
+  master: MasterKey,
+  segmentSize: number = SEGMENT,
+): AsyncGenerator<Bytes> {
   const { bytes, header } = makeHeader(master, segmentSize)
   yield bytes
   const keys = segmentKeys(master, header)
@@ -90,7 +96,12 @@ export async function* seal(input: ByteStream, master: MasterKey, segmentSize: n
 }
 
 /** Which stored bytes hold plaintext `start…end` of a sealed stream of `storedSize` bytes. */
-export function sealedRange(header: SealedHeader, storedSize: number, start: number, end: number): { start: number; end: number; first: number } {
+export function sealedRange(
+  header: SealedHeader,
+  storedSize: number,
+  start: number,
+  end: number,
+): { start: number; end: number; first: number } {
   const stride = header.segment + TAG
   const first = Math.floor(start / header.segment)
   const last = Math.max(first, Math.ceil(end / header.segment) - 1)

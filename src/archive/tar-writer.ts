@@ -1,7 +1,15 @@
 import type { ByteReader } from '../base/reader.ts'
 import type { SourceEntry } from '../model/entry.ts'
 import type { BlockWriter } from './block-writer.ts'
-import { contentHash, fill, hashOf, SMALL, type ContainerWriter, type KnownContent, type StoredFile } from './container.ts'
+import {
+  contentHash,
+  fill,
+  hashOf,
+  SMALL,
+  type ContainerWriter,
+  type KnownContent,
+  type StoredFile,
+} from './container.ts'
 import type { ContentPlace } from './index-format.ts'
 import { padding, sparseMap, TAR_END, tarHeader } from './tar.ts'
 
@@ -10,11 +18,17 @@ const ZEROS = new Uint8Array(64 * 1024)
 /** Writes a backup's container as tar. */
 export function tarWriter(out: BlockWriter): ContainerWriter {
   async function zeros(count: number): Promise<void> {
-    for (let rest = count; rest > 0; rest -= ZEROS.length) await out.write(ZEROS.subarray(0, Math.min(rest, ZEROS.length)))
+    for (let rest = count; rest > 0; rest -= ZEROS.length)
+      await out.write(ZEROS.subarray(0, Math.min(rest, ZEROS.length)))
   }
 
   /** Content first, header after, in front of it: the header then has the true size. */
-  async function small(entry: SourceEntry, reader: ByteReader, size: number, known: KnownContent): Promise<StoredFile | ContentPlace> {
+  async function small(
+    entry: SourceEntry,
+    reader: ByteReader,
+    size: number,
+    known: KnownContent,
+  ): Promise<StoredFile | ContentPlace> {
     const head = tarHeader(entry, size)
     const room = out.room(head.length + size + 512)
     if (room !== undefined) await room

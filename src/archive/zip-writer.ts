@@ -9,7 +9,15 @@ import { pathToBytes } from '../base/paths.ts'
 import { tap } from '../base/streams.ts'
 import type { Entry, EntryKind, SourceEntry } from '../model/entry.ts'
 import type { BlockWriter } from './block-writer.ts'
-import { contentHash, fill, hashOf, SMALL, type ContainerWriter, type KnownContent, type StoredFile } from './container.ts'
+import {
+  contentHash,
+  fill,
+  hashOf,
+  SMALL,
+  type ContainerWriter,
+  type KnownContent,
+  type StoredFile,
+} from './container.ts'
 import type { ContentPlace } from './index-format.ts'
 
 const MAX32 = 0xffff_ffff
@@ -56,7 +64,12 @@ export function zipWriter(out: BlockWriter, level: number): ContainerWriter {
     return member
   }
 
-  async function small(entry: SourceEntry, reader: ByteReader, size: number, known: KnownContent): Promise<StoredFile | ContentPlace> {
+  async function small(
+    entry: SourceEntry,
+    reader: ByteReader,
+    size: number,
+    known: KnownContent,
+  ): Promise<StoredFile | ContentPlace> {
     const memory = Buffer.allocUnsafe(size)
     const content = memory.subarray(0, await fill(reader, memory))
     const hash = hashOf(content)
@@ -64,7 +77,10 @@ export function zipWriter(out: BlockWriter, level: number): ContainerWriter {
     if (place !== undefined) return place
     const member = await whole(entry, content)
     list(entry, member)
-    return { size: content.length, place: { hash, at: out.offset - member.packed, packed: member.method === 8 ? member.packed : undefined } }
+    return {
+      size: content.length,
+      place: { hash, at: out.offset - member.packed, packed: member.method === 8 ? member.packed : undefined },
+    }
   }
 
   /** Sizes are not known before the content ends: they follow it in a data descriptor. */
@@ -109,7 +125,8 @@ export function zipWriter(out: BlockWriter, level: number): ContainerWriter {
       // Holes have no form in zip either: with extents the reader leaves them out, and the index says where they were.
       const data = entry.extents?.reduce((sum, [, length]) => sum + length, 0)
       const size = data ?? reader.size ?? entry.size
-      const stored = size <= SMALL && data === undefined ? await small(entry, reader, size, known) : await large(entry, reader)
+      const stored =
+        size <= SMALL && data === undefined ? await small(entry, reader, size, known) : await large(entry, reader)
       if (data === undefined || !('place' in stored)) return stored
       return { size: entry.size, place: { ...stored.place, extents: entry.extents } }
     },

@@ -1,0 +1,202 @@
+/** Reading container bytes of one payload: only the frames that hold what is wanted, expanded by all cores, in order. */
+import { createBrotliDecompress, createInflate } from 'node:zlib'
+import { Readable } from 'node:stream'
+import type { Bytes } from '../base/bytes.ts'
+import { AppError } from '../base/errors.ts'
+import type { ByteStream } from '../base/streams.ts'
+import type { ByteSource } from './cipher.ts'
+import type { CodecPool } from './codec-pool.ts'
+import type { FrameCodec } from './codec.ts'
+import type { Compression } from './manifest.ts'
+
+/** A run of container bytes. */
+export interface Piece {
+  at: number
+  bytes: Bytes
+}
+
+/** Container bytes `start…end`, in order and without overlaps. */
+export interface Span {
+  start: number
+  end: number
+}
+
+export interface PayloadReader {
+  /** Gives at least the wanted spans, in order; what lies between near spans may come too. */
+  pieces(spans: AsyncIterable<Span>): AsyncGenerator<Piece>
+}
+
+const CHUNK = 1024 * 1024
+
+export function payloadReader(
+  source: ByteSource,
+  compression: Compression,
+  frames: readonly [number, number][],
+  pool: CodecPool,
+): PayloadReader {
+  if (compression === 'none') return plainReader(source)
+  if (compression === 'brotli' || compression === 'deflate') return streamReader(source, compression)
+  return frameReader(source, compression, frames, pool)
+}
+
+/** Joins spans whose gap is cheaper to read than to skip. */
+async function* runs(spans: AsyncIterable<Span>, gap: number): AsyncGenerator<Span> {
+  let run: Span | undefined
+  for await (const span of spans) {
+    if (run !== undefined && span.start <= run.end + gap && run.end - run.start < 64 * CHUNK) {
+      run.end = Math.max(run.end, span.end)
+      continue
+    }
+    if (run !== undefined) yield run
+    run = { ...span }
+  }
+  if (run !== undefined) yield run
+}
+
+function plainReader(source: ByteSource): PayloadReader {
+  return {
+    async *pieces(spans) {
+      for await (const { start, end } of runs(spans, CHUNK)) {
+        let at = start
+        for await (const bytes of source.read({ start, end: Math.min(end, source.size) })) {
+          yield { at, bytes }
+          at += bytes.length
+        }
+      }
+    },
+  }
+}
+
+function streamReader(source: ByteSource, compression: 'brotli' | 'deflate'): PayloadReader {
+  return {
+    async *pieces(spans) {
+      const wanted = spans[Symbol.asyncIterator]()
+      let next = await wanted.next()
+      if (next.done) return
+      let end = 0
+      const codec =
+        compression === 'brotli'
+          ? createBrotliDecompress({ chunkSize: CHUNK / 4 })
+          : createInflate({ chunkSize: CHUNK / 4 })
+      const input = Readable.from(source.read({ start: 0, end: source.size }), { objectMode: true })
+      input.on('error', (error) => codec.destroy(error))
+      let at = 0
+      try {
+        for await (const bytes of input.pipe(codec) as AsyncIterable<Bytes>) {
+          while (!next.done && next.value.start < at + bytes.length) {
+            end = Math.max(end, next.value.end)
+            next = await wanted.next()
+          }
+          if (at < end) yield { at, bytes }
+          at += bytes.length
+          if (next.done && at >= end) return
+        }
+      } catch (error) {
+        throw error instanceof AppError
+          ? error
+          : new AppError('backup.damaged', `${source.what} cannot be decompressed`, { cause: error })
+      } finally {
+        input.destroy()
+        codec.destroy()
+      }
+    },
+  }
+}
+
+function frameReader(
+  source: ByteSource,
+  codec: FrameCodec,
+  frames: readonly [number, number][],
+  pool: CodecPool,
+): PayloadReader {
+  const starts = new Float64Array(frames.length + 1)
+  const stored = new Float64Array(frames.length + 1)
+  frames.forEach(([size, packed], position) => {
+    starts[position + 1] = (starts[position] as number) + size
+    stored[position + 1] = (stored[position] as number) + packed
+  })
+  if (stored[frames.length] !== source.size) {
+    throw new AppError(
+      'backup.damaged',
+      `${source.what} has ${source.size} bytes, its frame table says ${stored[frames.length]}`,
+    )
+  }
+  const frameAt = (at: number): number => {
+    let low = 0
+    let high = frames.length
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((starts[middle] as number) <= at) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
+  /** Compressed frames first…last as they lie. */
+  async function* compressed(first: number, last: number): AsyncGenerator<{ frame: number; bytes: Uint8Array }> {
+    const range = { start: stored[first] as number, end: stored[last + 1] as number }
+    let frame = first
+    for await (const bytes of splitAt(source.read(range), (n) => frames[first + n]?.[1]))
+      yield { frame: frame++, bytes }
+  }
+
+  async function expand(frame: number, bytes: Uint8Array): Promise<Piece> {
+    const size = (frames[frame] as [number, number])[0]
+    try {
+      return { at: starts[frame] as number, bytes: await pool.run({ kind: 'expand', codec, size }, bytes) }
+    } catch (error) {
+      throw new AppError('backup.damaged', `frame ${frame} of ${source.what} cannot be decompressed`, { cause: error })
+    }
+  }
+
+  return {
+    async *pieces(spans) {
+      const ahead: Promise<Piece>[] = []
+      let nextFrame = 0
+      let newest: Promise<Piece> | undefined
+      try {
+        for await (const { start, end } of runs(spans, CHUNK)) {
+          const first = Math.max(nextFrame, frameAt(start))
+          const last = Math.min(frameAt(Math.max(end - 1, start)), frames.length - 1)
+          // The frame where the last run ended may hold the beginning of this one.
+          if (newest !== undefined && frameAt(start) < nextFrame) ahead.push(newest)
+          if (first > last) continue
+          nextFrame = last + 1
+          for await (const { frame, bytes } of compressed(first, last)) {
+            const piece = expand(frame, bytes)
+            piece.catch(() => {})
+            ahead.push(piece)
+            newest = piece
+            if (ahead.length > pool.threads + 1) yield await (ahead.shift() as Promise<Piece>)
+          }
+        }
+        while (ahead.length > 0) yield await (ahead.shift() as Promise<Piece>)
+      } finally {
+        await Promise.allSettled(ahead)
+      }
+    },
+  }
+}
+
+/** Re-cuts a stream into pieces of the given sizes, as long as `sizeOf` knows one. */
+async function* splitAt(input: ByteStream, sizeOf: (n: number) => number | undefined): AsyncGenerator<Uint8Array> {
+  let number = 0
+  let size = sizeOf(0) ?? 0
+  let piece = Buffer.allocUnsafeSlow(size)
+  let filled = 0
+  for await (const chunk of input) {
+    for (let at = 0; at < chunk.length;) {
+      const count = Math.min(size - filled, chunk.length - at)
+      piece.set(chunk.subarray(at, at + count), filled)
+      filled += count
+      at += count
+      if (filled < size) continue
+      yield piece
+      number += 1
+      size = sizeOf(number) ?? 0
+      piece = Buffer.allocUnsafeSlow(size)
+      filled = 0
+      if (size === 0 && at < chunk.length) throw new AppError('backup.damaged', 'more bytes than frames')
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/** Removing what interrupted runs left: only what a dead lease names. docs/formats/archive.md §6. */
+import type { Storage } from '../model/storage.ts'
+import type { ArchiveContext } from './context.ts'
+import { readLeases } from './lease.ts'
+import { MANIFEST_SUFFIX } from './manifest.ts'
+
+/** What may follow the base name of a backup, beside its manifest. */
+const OURS =
+  /^\.(?:(?:tar|zip)(?:\.(?:gz|zst|br|zz))?(?:\.(?:enc|age))?(?:\.\d{4,})?|index\.zst(?:\.(?:enc|age))?|notes\.json)$/
+const DAY_MS = 86_400_000
+
+export interface Tidied {
+  removed: number
+  bytes: number
+}
+
+/** Removes the objects of a backup that has no manifest; with one it is a backup, and stays. */
+export async function removeLeftovers(storage: Storage, base: string): Promise<Tidied> {
+  const found: { key: string; size: number }[] = []
+  for await (const { key, size } of storage.list(`${base}.`)) {
+    if (key === base + MANIFEST_SUFFIX) return { removed: 0, bytes: 0 }
+    if (OURS.test(key.slice(base.length))) found.push({ key, size })
+  }
+  for (const { key } of found) await storage.remove(key)
+  return { removed: found.length, bytes: found.reduce((sum, { size }) => sum + size, 0) }
+}
+
+export async function tidyVault({ storage, clock }: ArchiveContext): Promise<Tidied> {
+  const total = { removed: 0, bytes: 0 }
+  const leases = await readLeases(storage, clock)
+  for (const { key, record, live } of leases) {
+    if (live) continue
+    for (const base of record.bases) {
+      const { removed, bytes } = await removeLeftovers(storage, base)
+      total.removed += removed
+      total.bytes += bytes
+    }
+    await storage.remove(key)
+  }
+  // With nobody at work, every unfinished write is a leftover; else only one that is a day old.
+  const idle = leases.every(({ live }) => !live)
+  const before = new Date(clock.now().getTime() - (idle ? 0 : DAY_MS))
+  const swept = await storage.sweep(before)
+  return { removed: total.removed + swept.removed, bytes: total.bytes + swept.bytes }
+}

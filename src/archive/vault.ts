@@ -1,0 +1,228 @@
+/** An archive vault: one portable file per backup beside its manifest. docs/formats/archive.md. */
+import { utf8 } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { AppError } from '../base/errors.ts'
+import type { Secret, VaultSettings } from '../model/settings.ts'
+import type { Storage } from '../model/storage.ts'
+import type { BackupNotes, Vault } from '../model/vault.ts'
+import { ageOpener, ageSealer } from './age.ts'
+import { archiveBackup } from './backup.ts'
+import { checkVault, verifyBackup } from './check.ts'
+import { aesOpener, aesSealer, plainSealer, type Opener, type Sealer } from './cipher.ts'
+import { codecPool } from './codec-pool.ts'
+import type { ArchiveContext, WriteSettings } from './context.ts'
+import { createDescription, readDescription, replaceDescription } from './description.ts'
+import {
+  createKey,
+  newSalt,
+  parseRawKey,
+  PBKDF2_DEFAULT_ITERATIONS,
+  SCRYPT_DEFAULT,
+  unlockKey,
+  type Kdf,
+  type KeyInfo,
+  type MasterKey,
+} from './keys.ts'
+import type { ManifestEncryption } from './manifest.ts'
+import {
+  baseOf,
+  findBackup,
+  NOTES_SUFFIX,
+  readInventory,
+  readNotes,
+  toBackup,
+  type Inventory,
+  type KnownBackup,
+} from './manifests.ts'
+import { DEFAULT_TEMPLATE } from './names.ts'
+import { DEFAULT_PART_SIZE } from './parts.ts'
+import { openEntries, readEntries } from './read.ts'
+import { removeBackups } from './remove.ts'
+import { tidyVault } from './tidy.ts'
+
+export interface ArchiveVaultOptions {
+  storage: Storage
+  settings: Pick<VaultSettings, 'name' | 'password' | 'key' | 'path' | 'compression' | 'encryption' | 'partSize'>
+  clock: Clock
+  /** Recorded in manifests: `holdfast 1.2.3`. */
+  program: string
+  timezone?: string
+  /** Make the vault when there is none; else `vault.not-found`. */
+  create?: boolean
+}
+
+export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault> {
+  const { storage, settings, clock } = options
+  const encryption = encryptionWanted(settings)
+  let description = await readDescription(storage)
+  let inventory: Inventory | undefined
+  if (description === undefined && options.create !== true) {
+    // A vault that lost its description is still one if it holds backups.
+    inventory = await readInventory(storage)
+    if (inventory.backups.length + inventory.damaged.length === 0)
+      throw new AppError('vault.not-found', `there is no vault at ${storage.name}`)
+  }
+
+  const keys = new Map<string, Promise<MasterKey>>()
+  function keyFor(info: KeyInfo, what: string): Promise<MasterKey> {
+    const name = JSON.stringify(info)
+    let key = keys.get(name)
+    if (key === undefined) {
+      key = (async () => unlockKey(info, await secretFor(settings, info.kdf, storage.name), what))()
+      keys.set(name, key)
+      key.catch(() => keys.delete(name))
+    }
+    return key
+  }
+
+  let sealer: Promise<Sealer> | undefined
+  async function makeSealer(): Promise<Sealer> {
+    const info = await sealInfo()
+    if (info.type === 'none') return plainSealer
+    if (info.type === 'age') return ageSealer(settings.encryption?.recipients ?? [], settings.encryption?.password)
+    return aesSealer(await keyFor(info, `vault ${storage.name}`))
+  }
+
+  /** What new backups are encrypted with. A key is made once for the vault, and a mistyped password is noticed by it. */
+  async function sealInfo(): Promise<ManifestEncryption> {
+    const known = description?.encryption
+    if (encryption.type === 'aes-256-gcm' && known?.type === 'aes-256-gcm') return known
+    const info = encryption.type === 'aes-256-gcm' ? await newKeyInfo() : encryption
+    if (description === undefined) description = await createDescription(storage, info, clock.now())
+    else if (known?.type !== info.type) {
+      description = { ...description, encryption: info }
+      await replaceDescription(storage, description)
+    }
+    return info
+  }
+
+  async function newKeyInfo(): Promise<{ type: 'aes-256-gcm' } & KeyInfo> {
+    const kdf = await newKdf(settings)
+    const key = await createKey(kdf, await secretFor(settings, kdf, storage.name))
+    const info = { kdf, check: key.check }
+    keys.set(JSON.stringify(info), Promise.resolve(key))
+    return { type: 'aes-256-gcm', ...info }
+  }
+
+  const context: ArchiveContext = {
+    name: settings.name,
+    storage,
+    clock,
+    writing: writeSettings(options),
+    sealer: () => (sealer ??= makeSealer()),
+    opener: (manifest): Opener => {
+      if (manifest.encryption.type === 'age')
+        return ageOpener(settings.encryption?.identity, settings.encryption?.password ?? settings.password)
+      return aesOpener(keyFor)
+    },
+  }
+  if (description === undefined && inventory === undefined) await context.sealer()
+
+  async function known(id: string, signal?: AbortSignal): Promise<{ inventory: Inventory; backup: KnownBackup }> {
+    const fresh = await readInventory(storage, signal ? { signal } : {})
+    return { inventory: fresh, backup: findBackup(fresh, id, settings.name) }
+  }
+
+  return {
+    name: settings.name,
+    format: 'archive',
+    storage,
+    async backups(cancel = {}) {
+      const { backups } = await readInventory(storage, cancel)
+      const present = new Set(backups.map(({ manifest }) => manifest.id))
+      return backups.map((backup) => toBackup(backup, settings.name, present))
+    },
+    backup: async (request) => archiveBackup(context, request),
+    async *entries(id, selection = {}) {
+      const { backup } = await known(id, selection.signal)
+      yield* readEntries(context, backup, selection)
+    },
+    async *open(id, selection = {}) {
+      const { inventory: all, backup } = await known(id, selection.signal)
+      const find = (wanted: string): KnownBackup | undefined =>
+        all.backups.find(({ manifest }) => manifest.id === wanted)
+      const pool = codecPool()
+      try {
+        yield* openEntries({ context, backup, find, selection, pool })
+      } finally {
+        await pool.close()
+      }
+    },
+    async verify(id, level, checkOptions = {}) {
+      const { inventory: all, backup } = await known(id, checkOptions.signal)
+      return verifyBackup(context, all, backup, level, checkOptions)
+    },
+    check: async (checkOptions) => checkVault(context, checkOptions),
+    remove: async (ids, removeOptions = {}) => removeBackups(context, ids, removeOptions),
+    async annotate(id, change) {
+      const { backup } = await known(id)
+      await annotate(storage, backup, change)
+    },
+    tidy: async () => tidyVault(context),
+    close: async () => storage.close(),
+  }
+}
+
+/** A password or key alone means AES. */
+function encryptionWanted(
+  settings: ArchiveVaultOptions['settings'],
+): { type: 'none' | 'age' } | { type: 'aes-256-gcm' } {
+  if (settings.encryption !== undefined) return { type: settings.encryption.type }
+  return { type: settings.password !== undefined || settings.key !== undefined ? 'aes-256-gcm' : 'none' }
+}
+
+async function newKdf({ encryption, key }: ArchiveVaultOptions['settings']): Promise<Kdf> {
+  const raw = encryption?.key ?? key
+  if (raw !== undefined && parseRawKey(await raw.read()) !== undefined) return { type: 'raw' }
+  if (encryption?.keyDerivation?.type === 'pbkdf2') {
+    return {
+      type: 'pbkdf2-sha256',
+      salt: newSalt(),
+      iterations: encryption.keyDerivation.iterations ?? PBKDF2_DEFAULT_ITERATIONS,
+    }
+  }
+  return { type: 'scrypt', salt: newSalt(), ...SCRYPT_DEFAULT }
+}
+
+async function secretFor(settings: ArchiveVaultOptions['settings'], kdf: Kdf, name: string): Promise<string> {
+  const { encryption } = settings
+  const [password, key] = [encryption?.password ?? settings.password, encryption?.key ?? settings.key]
+  const secret: Secret | undefined = kdf.type === 'raw' ? (key ?? password) : (password ?? key)
+  if (secret === undefined)
+    throw new AppError(
+      'vault.no-password',
+      `${name} is encrypted and no ${kdf.type === 'raw' ? 'key' : 'password'} was given`,
+    )
+  return secret.read()
+}
+
+const DEFAULT_LEVEL = { none: 0, zstd: 3, gzip: 6, deflate: 6, brotli: 5 } as const
+
+function writeSettings({ settings, program, timezone }: ArchiveVaultOptions): WriteSettings {
+  const wanted = settings.compression ?? { type: 'zstd' as const }
+  const container = wanted.type === 'zip' ? 'zip' : 'tar'
+  const type = wanted.type === 'zip' ? 'deflate' : wanted.type
+  return {
+    template: settings.path ?? DEFAULT_TEMPLATE,
+    ...(timezone !== undefined && { timezone }),
+    container,
+    compression: { type, level: wanted.level ?? DEFAULT_LEVEL[type] },
+    partSize: settings.partSize ?? DEFAULT_PART_SIZE,
+    program,
+  }
+}
+
+async function annotate(storage: Storage, backup: KnownBackup, change: BackupNotes): Promise<void> {
+  const key = baseOf(backup.key) + NOTES_SUFFIX
+  const notes = await readNotes(storage, key)
+  const tags = new Set(change.setTags ?? notes.tags ?? backup.manifest.tags)
+  for (const tag of change.addTags ?? []) tags.add(tag)
+  for (const tag of change.removeTags ?? []) tags.delete(tag)
+  const next = {
+    ...notes,
+    tags: [...tags],
+    ...(change.hold !== undefined && { hold: change.hold }),
+    ...(change.proof !== undefined && { proof: { level: change.proof.level, at: change.proof.at.toISOString() } }),
+  }
+  await storage.put(key, utf8(JSON.stringify(next)), { storageClass: 'warm' })
+}

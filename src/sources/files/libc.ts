@@ -22,7 +22,7 @@ export interface Libc {
   removeXattr(path: string | Buffer, name: string): number
   /** lseek(2) with SEEK_DATA or SEEK_HOLE: the next such offset. */
   seek(fd: number, offset: number, what: 'data' | 'hole'): number
-  /** Sets both times of an open file, or of a path without following it. */
+  /** Sets the modification time of an open file, or of a path without following it. */
   setTimes(at: number | string | Buffer, s: number, ns: number): number
   /** Makes a device or fifo; `mode` holds the type bits. */
   mknod(path: string | Buffer, mode: number, major: number, minor: number): number
@@ -32,11 +32,17 @@ const SEEK_DATA = 3
 const SEEK_HOLE = 4
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
+const UTIME_OMIT = 0x3ffffffe
 const NONE: Xattr[] = []
 const LIST_LIMIT = 65_536
 const VALUE_LIMIT = 65_536
 
 type ListXattrs = (path: string, into: Buffer, size: number) => number
+type Touch = (fd: number, times: Buffer) => number
+interface HotCalls {
+  list: ListXattrs
+  touch: Touch
+}
 
 let loading: Promise<Libc | undefined> | undefined
 
@@ -58,26 +64,27 @@ async function load(): Promise<Libc | undefined> {
         return result === -1 ? -koffi.errno() : result
       }
     }
-    // The one call that every entry makes: without the wrapper, whose spread arguments cost as much as the system call.
+    // The calls that every entry makes: without the wrapper, whose spread arguments cost as much as the system call.
     const list = lib.func('int64_t llistxattr(const char *path, void *list, size_t size)') as ListXattrs
+    const touch = lib.func('int futimens(int fd, const void *times)') as Touch
     const names = koffi.os.errno
     const error = (name: string): number => -(names[name] ?? 0)
-    return makeLibc(
-      bind,
-      (path, into, size) => {
+    const hot: HotCalls = {
+      list(path, into, size) {
         const count = list(path, into, size)
         return count === -1 ? -koffi.errno() : count
       },
-      {
-        ENOTSUP: error('EOPNOTSUPP'),
-        ENODATA: error('ENODATA'),
-        ERANGE: error('ERANGE'),
-        ENOENT: error('ENOENT'),
-        EPERM: error('EPERM'),
-        EACCES: error('EACCES'),
-        ENXIO: error('ENXIO'),
-      },
-    )
+      touch: (fd, times) => (touch(fd, times) === -1 ? -koffi.errno() : 0),
+    }
+    return makeLibc(bind, hot, {
+      ENOTSUP: error('EOPNOTSUPP'),
+      ENODATA: error('ENODATA'),
+      ERANGE: error('ERANGE'),
+      ENOENT: error('ENOENT'),
+      EPERM: error('EPERM'),
+      EACCES: error('EACCES'),
+      ENXIO: error('ENXIO'),
+    })
   } catch {
     return undefined
   }
@@ -85,7 +92,7 @@ async function load(): Promise<Libc | undefined> {
 
 function makeLibc(
   bind: (definition: string) => (...args: unknown[]) => number,
-  listByText: ListXattrs,
+  hot: HotCalls,
   errors: Libc['errors'],
 ): Libc {
   const llistxattr = bind('int64_t llistxattr(const void *path, void *list, size_t size)')
@@ -93,14 +100,15 @@ function makeLibc(
   const lsetxattr = bind('int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)')
   const lremovexattr = bind('int lremovexattr(const void *path, const void *name)')
   const lseek = bind('int64_t lseek(int fd, int64_t offset, int whence)')
-  const futimens = bind('int futimens(int fd, const void *times)')
   const utimensat = bind('int utimensat(int dir, const void *path, const void *times, int flags)')
   const mknodCall = bind('int mknod(const void *path, uint32_t mode, uint64_t device)')
 
   const pathBuffer = Buffer.alloc(4097)
   const list = Buffer.alloc(LIST_LIMIT)
   const value = Buffer.alloc(VALUE_LIMIT)
+  // Two timespec of two 64-bit numbers each: access (left as it is), modification.
   const times = Buffer.alloc(32)
+  times.writeInt32LE(UTIME_OMIT, 8)
 
   /** The path with its closing NUL, in memory that the next call uses again. */
   const c = (path: string | Buffer): Buffer => {
@@ -113,8 +121,7 @@ function makeLibc(
   return {
     errors,
     xattrs(path) {
-      const length =
-        typeof path === 'string' ? listByText(path, list, LIST_LIMIT) : llistxattr(c(path), list, LIST_LIMIT)
+      const length = typeof path === 'string' ? hot.list(path, list, LIST_LIMIT) : llistxattr(c(path), list, LIST_LIMIT)
       if (length <= 0) return length === 0 ? NONE : length
       const at = c(path)
       const found: Xattr[] = []
@@ -132,12 +139,11 @@ function makeLibc(
     removeXattr: (path, name) => lremovexattr(c(path), nameBytes(name)),
     seek: (fd, offset, what) => lseek(fd, offset, what === 'data' ? SEEK_DATA : SEEK_HOLE),
     setTimes(at, s, ns) {
-      // Two timespec of two 64-bit numbers each: access, modification.
-      for (const offset of [0, 16]) {
-        times.writeBigInt64LE(BigInt(s), offset)
-        times.writeBigInt64LE(BigInt(ns), offset + 8)
-      }
-      return typeof at === 'number' ? futimens(at, times) : utimensat(AT_FDCWD, c(at), times, AT_SYMLINK_NOFOLLOW)
+      // A number of 64 bits in two's complement, by halves: less work than a BigInt.
+      times.writeInt32LE(s | 0, 16)
+      times.writeInt32LE(Math.floor(s / 2 ** 32), 20)
+      times.writeInt32LE(ns, 24)
+      return typeof at === 'number' ? hot.touch(at, times) : utimensat(AT_FDCWD, c(at), times, AT_SYMLINK_NOFOLLOW)
     },
     mknod: (path, mode, major, minor) => mknodCall(c(path), mode, deviceNumber(major, minor)),
   }

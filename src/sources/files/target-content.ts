@@ -8,7 +8,8 @@ const HOLE = 4096
 const ZEROS = Buffer.alloc(HOLE)
 const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW
 
-export const createFile = (at: string | Buffer): number => openSync(at, CREATE, 0o600)
+/** A new file of that mode, less what the umask takes. */
+export const createFile = (at: string | Buffer, mode = 0o600): number => openSync(at, CREATE, mode)
 
 export interface ContentOptions {
   signal: AbortSignal | undefined

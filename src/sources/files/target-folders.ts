@@ -30,6 +30,8 @@ export interface Folder {
    */
   byDescriptor: boolean
   fd: number
+  /** New items get its group, and new folders this bit. */
+  setgid: boolean
   device: bigint
   inode: bigint
 }
@@ -175,6 +177,8 @@ function folderOf(
       parent !== undefined &&
       (parent.byDescriptor || (!fresh && isExposed(stat)) || !childrenFit(at)),
     fd: -1,
+    // A folder that we made has it from its parent.
+    setgid: stat === undefined || fresh ? (parent?.setgid ?? true) : (stat.mode & 0o2000n) !== 0n,
     device: stat?.dev ?? 0n,
     inode: stat?.ino ?? 0n,
   }

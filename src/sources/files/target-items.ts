@@ -10,7 +10,7 @@ import { childrenFit } from './long-path.ts'
 import { contentOf, ContentWriter, createFile, sameBytes, smallContent } from './target-content.ts'
 import { decide, type Decision } from './target-decide.ts'
 import { type Folder, Folders } from './target-folders.ts'
-import { Metadata } from './target-metadata.ts'
+import { type Already, Metadata } from './target-metadata.ts'
 import { nameOf, parentOf, targetPath } from './target-paths.ts'
 import type { FilesTargetSettings } from './target-settings.ts'
 import { makeHardlink, makeSpecial } from './target-special.ts'
@@ -172,14 +172,17 @@ export class Items {
   #fill(place: Place, entry: RestoredEntry, fill: (fd: number) => void): void {
     const temporary = place.folder.fresh ? place.at : this.#temporaryName(place)
     let fd: number
+    // Nothing but an owner, a group, a mask or a default ACL of the folder changes what a new file gets.
+    const given =
+      place.folder.fresh && !place.folder.setgid ? this.#metadata.givenByCreation(entry) : { owner: false, mode: false }
     try {
-      fd = createFile(temporary)
+      fd = createFile(temporary, given.mode ? entry.mode & 0o777 : 0o600)
     } catch (error) {
       throw twice(error, entry)
     }
     try {
       fill(fd)
-      this.#finishFile(place, entry, temporary, fd)
+      this.#finishFile(place, entry, temporary, fd, given)
     } catch (error) {
       unlinkQuietly(temporary)
       throw error
@@ -212,7 +215,7 @@ export class Items {
     }
   }
 
-  #finishFile(place: Place, entry: RestoredEntry, temporary: string | Buffer, fd: number): void {
+  #finishFile(place: Place, entry: RestoredEntry, temporary: string | Buffer, fd: number, given?: Already): void {
     if (place.decision === 'compare' && sameBytes(place.at, fd)) {
       unlinkQuietly(temporary)
       this.#metadata.apply(entry, place.at, undefined)
@@ -220,7 +223,7 @@ export class Items {
       return
     }
     if (!place.folder.fresh) this.#metadata.dropInheritedAcl(entry, temporary)
-    this.#metadata.apply(entry, temporary, fd)
+    this.#metadata.apply(entry, temporary, fd, given)
     if (temporary !== place.at) this.#moveInto(place, temporary)
     this.#events.done(entry, place.exists === undefined ? 'create' : 'replace')
   }

@@ -12,6 +12,14 @@ export interface MetadataSettings {
   warn: ReportWarning
 }
 
+/** What making the item has set already. */
+export interface Already {
+  owner: boolean
+  mode: boolean
+}
+
+const NOTHING: Already = { owner: false, mode: false }
+
 const ACL = 'system.posix_acl_'
 
 /** Sets what an entry says about itself. Failures are warnings: the content is there. */
@@ -19,6 +27,9 @@ export class Metadata {
   readonly #settings: MetadataSettings
   readonly #told = new Set<string>()
   readonly #isRoot = process.getuid?.() === 0
+  readonly #uid = process.geteuid?.()
+  readonly #gid = process.getegid?.()
+  readonly #umask = process.umask()
 
   constructor(settings: MetadataSettings) {
     this.#settings = settings
@@ -34,14 +45,21 @@ export class Metadata {
   }
 
   /** Owner, mode, attributes, times, in the order in which none undoes another. `fd` spares looking up the path. */
-  apply(entry: Entry, at: string | Buffer, fd: number | undefined): void {
-    this.#owner(entry, at, fd)
+  apply(entry: Entry, at: string | Buffer, fd: number | undefined, already: Already = NOTHING): void {
+    if (!already.owner) this.#owner(entry, at, fd)
     const xattrs = entry.xattrs ?? []
     // A file of mode 0444 takes no more attributes; ACLs change the mode, which must not change them back.
     if (xattrs.length > 0) this.#attributes(entry, at, (name) => !name.startsWith(ACL))
-    if (entry.kind !== 'symlink') this.#mode(entry, at, fd)
+    if (entry.kind !== 'symlink' && !already.mode) this.#mode(entry, at, fd)
     if (xattrs.length > 0) this.#attributes(entry, at, (name) => name.startsWith(ACL))
     this.#times(entry, at, fd)
+  }
+
+  /** What a file of this entry has right after it was made, without our doing, in a folder that passes nothing on. */
+  givenByCreation(entry: Entry): Already {
+    const owner = !this.#settings.ownership || (entry.uid === this.#uid && entry.gid === this.#gid)
+    const mode = this.modeOf(entry)
+    return { owner, mode: mode <= 0o777 && (mode & this.#umask) === 0 }
   }
 
   /** An access ACL that the item got from its folder's default, and did not have in the backup. */

@@ -17,8 +17,3 @@ export function endsEarly(key: string, storage: string, range: { start: number; 
     details: { permanent: true, size },
   })
 }
-
-/** Whether asking again cannot help although the code alone would allow it. */
-export function isPermanent(error: AppError): boolean {
-  return !error.retryable || error.details['permanent'] === true
-}

@@ -41,9 +41,12 @@ export function storageSuite(title: string, options: StorageSuiteOptions): void 
     })
     after(async () => {
       if (unavailable !== undefined) return
-      await removeAll(storage, prefix)
-      await storage.close()
-      await options.close?.()
+      try {
+        await removeAll(storage, prefix)
+        await storage.close()
+      } finally {
+        await options.close?.()
+      }
     })
 
     for (const check of checks) {

@@ -1,0 +1,177 @@
+import type { Bytes } from '../base/bytes.ts'
+import { systemClock, type Clock } from '../base/clock.ts'
+import { AppError, isAppError } from '../base/errors.ts'
+import { checkKey, checkPrefix } from '../base/keys.ts'
+import { throwIfAborted } from '../base/streams.ts'
+import type { S3StorageSettings } from '../model/settings.ts'
+import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import { checkRange, endsEarly } from './range.ts'
+import { connect, type RetrySettings } from './s3/client.ts'
+import { download } from './s3/download.ts'
+import { listObjects, sweepUploads } from './s3/list.ts'
+import { upload, type Upload } from './s3/upload.ts'
+
+export interface S3Options {
+  /** For what the driver repeats itself: `put` and `list`. Other calls are repeated by `withRetry`. */
+  retry?: RetrySettings
+  clock?: Clock
+  onRetry?: (error: AppError, attempt: number, waitMs: number) => void
+}
+
+const DEFAULT_RETRY: RetrySettings = { attempts: 6, baseMs: 500, maxMs: 30_000 }
+const DEFAULT_PART_SIZE = 16 * 1024 * 1024
+/** Below this S3 refuses every part but the last. */
+const MIN_PART_SIZE = 5 * 1024 * 1024
+const DEFAULT_CONCURRENCY = 3
+const PROBE_LIMIT = 1024 * 1024
+
+/**
+ * Objects in a bucket of S3 or of a server like it. Nothing is sent before the first call.
+ *
+ * `ifAbsent` uses `If-None-Match: *`. AWS keeps that; of another endpoint it is unknown until the first such put, which
+ * tries it on the object just written: until then, and for good if the server ignores it, `can.conditionalCreate` is
+ * false and the driver looks first.
+ */
+export function s3(settings: Omit<S3StorageSettings, 'type'>, options: S3Options = {}): Storage {
+  const { bucket, checksums = true } = settings
+  const root = (settings.prefix ?? '')
+    .replace(/^\/+|\/+$/g, '')
+    .replace(/$/, '/')
+    .replace(/^\/$/, '')
+  const name = `s3://${bucket}${root === '' ? '' : `/${root.slice(0, -1)}`}`
+  const partSize = settings.uploadPartSize ?? DEFAULT_PART_SIZE
+  if (partSize < MIN_PART_SIZE)
+    throw new AppError('storage.invalid', `cannot use ${name}: uploadPartSize is ${partSize}, less than 5 MiB`)
+  const { clock = systemClock, retry = DEFAULT_RETRY, onRetry } = options
+  const connection = connect(settings, { clock, retry, ...(onRetry && { onRetry }) })
+  let conditional: 'yes' | 'no' | 'unknown' = settings.endpoint === undefined ? 'yes' : 'unknown'
+  let bucketSeen = false
+
+  const encryption: Partial<Upload['headers']> = {
+    ...(settings.serverSideEncryption === undefined ? {} : { ServerSideEncryption: settings.serverSideEncryption }),
+    ...(settings.kmsKeyId === undefined ? {} : { SSEKMSKeyId: settings.kmsKeyId }),
+  }
+
+  async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {
+    checkKey(key)
+    throwIfAborted(options.signal)
+    const classed = settings.storageClass !== undefined && options.storageClass !== 'warm'
+    const job: Upload = {
+      connection,
+      bucket,
+      objectName: root + key,
+      key,
+      tried: `store ${key} in ${name}`,
+      headers: { ...encryption, ...(classed ? { StorageClass: settings.storageClass as 'STANDARD' } : {}) },
+      checksums,
+      partSize,
+      concurrency: settings.uploadConcurrency ?? DEFAULT_CONCURRENCY,
+      ifAbsent: options.ifAbsent === true && conditional !== 'no',
+      onUnconditional: () => void (conditional = 'no'),
+      signal: options.signal,
+      onBytes: options.onBytes ?? (() => undefined),
+    }
+    if (options.ifAbsent !== true) return upload(job, body)
+
+    const taken = (cause?: unknown): AppError =>
+      new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`, { cause })
+    if (conditional !== 'yes' && (await stat(key, options)) !== undefined) throw taken()
+    try {
+      const stored = await upload(job, body)
+      if (conditional === 'unknown' && body instanceof Uint8Array && body.length < PROBE_LIMIT) await probe(job, body)
+      return stored
+    } catch (error) {
+      throw isAppError(error, 'storage.exists') ? taken(error) : error
+    }
+  }
+
+  /** Learns whether the server keeps `If-None-Match`: the object just created, created again with the same bytes. */
+  async function probe(job: Upload, bytes: Bytes): Promise<void> {
+    try {
+      await upload({ ...job, onBytes: () => undefined }, bytes)
+      conditional = 'no'
+    } catch (error) {
+      // Anything else says nothing; the next put tries again.
+      if (isAppError(error, 'storage.exists')) conditional = 'yes'
+    }
+  }
+
+  async function stat(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<StoredObject | undefined> {
+    checkKey(key)
+    throwIfAborted(signal)
+    const tried = `look at ${key} in ${name}`
+    try {
+      const head = await connection.call(tried, async (client, sdk) =>
+        client.send(new sdk.HeadObjectCommand({ Bucket: bucket, Key: root + key }), { abortSignal: signal }),
+      )
+      bucketSeen = true
+      const { ContentLength: size = 0, LastModified: modified = new Date(0), ETag: etag, StorageClass } = head
+      return { key, size, modified, etag, ...(StorageClass === undefined ? {} : { storageClass: StorageClass }) }
+    } catch (error) {
+      if (!isAppError(error) || error.details['status'] === undefined) throw error
+      // An answer to HEAD has no body that would say why: a list does.
+      if (error.code !== 'storage.not-found' || !bucketSeen)
+        await connection.call(tried, async (client, sdk) =>
+          client.send(new sdk.ListObjectsV2Command({ Bucket: bucket, Prefix: root + key, MaxKeys: 1 }), {
+            abortSignal: signal,
+          }),
+        )
+      if (error.code !== 'storage.not-found') throw error
+      bucketSeen = true
+      return undefined
+    }
+  }
+
+  async function remove(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    checkKey(key)
+    throwIfAborted(signal)
+    try {
+      await connection.call(`remove ${key} from ${name}`, async (client, sdk) =>
+        client.send(new sdk.DeleteObjectCommand({ Bucket: bucket, Key: root + key }), { abortSignal: signal }),
+      )
+    } catch (error) {
+      if (!isAppError(error, 'storage.not-found')) throw error
+    }
+  }
+
+  const place = { connection, bucket, root, name }
+  return {
+    name,
+    can: {
+      get conditionalCreate() {
+        return conditional === 'yes'
+      },
+      storageClasses: true,
+      serverChecksums: checksums,
+    },
+    put,
+    async *get(key, { range, signal } = {}) {
+      checkKey(key)
+      checkRange(range)
+      throwIfAborted(signal)
+      if (range !== undefined && range.start === range.end) {
+        // HTTP has no empty range.
+        const object = await stat(key, { signal })
+        if (object === undefined)
+          throw new AppError('storage.not-found', `cannot read ${key} from ${name}: no such object`)
+        if (object.size < range.end) throw endsEarly(key, name, range, object.size)
+        return
+      }
+      yield* download({ connection, bucket, objectName: root + key, key, storage: name, checksums }, { range, signal })
+    },
+    stat,
+    async *list(prefix, { signal } = {}) {
+      checkPrefix(prefix)
+      throwIfAborted(signal)
+      yield* listObjects(place, prefix, signal)
+    },
+    remove,
+    async sweep(before, { signal } = {}) {
+      throwIfAborted(signal)
+      return sweepUploads(place, before, signal)
+    },
+    async close() {
+      connection.close()
+    },
+  }
+}

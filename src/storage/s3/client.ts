@@ -1,0 +1,107 @@
+import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
+import type { Clock } from '../../base/clock.ts'
+import { isAppError, type AppError } from '../../base/errors.ts'
+import { retry } from '../../base/retry.ts'
+import type { S3StorageSettings } from '../../model/settings.ts'
+import { s3Error } from './errors.ts'
+
+export type Sdk = typeof import('@aws-sdk/client-s3')
+
+/** How often what can be repeated is repeated inside the driver: parts, and what is around them. */
+export interface RetrySettings {
+  attempts: number
+  baseMs: number
+  maxMs: number
+}
+
+/** A client that is made on first use and made anew when its credentials have expired. */
+export interface Connection {
+  /** Runs one request. Errors come out as AppErrors that say what was tried. */
+  call<T>(tried: string, work: (client: S3Client, sdk: Sdk) => Promise<T>): Promise<T>
+  /** The same, repeated while that can help. */
+  persist<T>(
+    tried: string,
+    signal: AbortSignal | undefined,
+    work: (client: S3Client, sdk: Sdk, attempt: number) => Promise<T>,
+  ): Promise<T>
+  close(): void
+}
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 10_000
+/** A connection on which no byte moves for so long is given up. */
+const DEFAULT_IDLE_TIMEOUT_MS = 60_000
+
+export function connect(
+  settings: Omit<S3StorageSettings, 'type'>,
+  options: { retry: RetrySettings; clock: Clock; onRetry?: (error: AppError, attempt: number, waitMs: number) => void },
+): Connection {
+  const clients: S3Client[] = []
+  const secrets = new Set<string>()
+  let current: Promise<S3Client> | undefined
+
+  async function open(): Promise<S3Client> {
+    const sdk = await import('@aws-sdk/client-s3')
+    const client = new sdk.S3Client(await configOf(settings, secrets))
+    clients.push(client)
+    return client
+  }
+
+  async function call<T>(tried: string, work: (client: S3Client, sdk: Sdk) => Promise<T>): Promise<T> {
+    const sdk = await import('@aws-sdk/client-s3')
+    for (let renewed = false; ; renewed = true) {
+      const used = (current ??= open())
+      try {
+        return await work(await used, sdk)
+      } catch (thrown) {
+        const error = s3Error(thrown, tried, secrets)
+        if (current === used && isAppError(error, 'storage.expired', 'storage.no-credentials')) current = undefined
+        // Secrets are read again, and the SDK's chain looks again, once. Other requests may still use the old client.
+        if (error.code !== 'storage.expired' || renewed) throw error
+      }
+    }
+  }
+
+  return {
+    call,
+    persist: (tried, signal, work) =>
+      retry((attempt) => call(tried, (client, sdk) => work(client, sdk, attempt)), {
+        ...options.retry,
+        clock: options.clock,
+        signal,
+        onRetry: options.onRetry,
+      }),
+    close() {
+      for (const client of clients.splice(0)) client.destroy()
+      current = undefined
+    },
+  }
+}
+
+async function configOf(settings: Omit<S3StorageSettings, 'type'>, secrets: Set<string>): Promise<S3ClientConfig> {
+  const { endpoint, accessKeyId, secretAccessKey, sessionToken, checksums = true } = settings
+  const fallback = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
+  // Servers like S3 rarely have regions, but a signature names one. Without an endpoint the SDK looks in its profile.
+  const region = settings.region ?? fallback ?? (endpoint === undefined ? undefined : 'us-east-1')
+  const config: S3ClientConfig = {
+    maxAttempts: 1,
+    ...(region === undefined ? {} : { region }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    forcePathStyle: settings.forcePathStyle ?? endpoint !== undefined,
+    requestChecksumCalculation: checksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
+    // Checked in download.ts, where an early end also closes the connection.
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+      socketTimeout: settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS,
+    },
+  }
+  if (accessKeyId === undefined || secretAccessKey === undefined) return config
+  const credentials = {
+    accessKeyId: (await accessKeyId.read()).trim(),
+    secretAccessKey: (await secretAccessKey.read()).trim(),
+    ...(sessionToken === undefined ? {} : { sessionToken: (await sessionToken.read()).trim() }),
+  }
+  secrets.add(credentials.secretAccessKey)
+  if (credentials.sessionToken !== undefined) secrets.add(credentials.sessionToken)
+  return { ...config, credentials }
+}

@@ -1,0 +1,165 @@
+import { AppError, isAbort, toAppError, type ErrorCode } from '../../base/errors.ts'
+
+/** The error names of S3 and of servers like it, by what they mean to us. */
+const NAMES: Record<string, ErrorCode> = {
+  NoSuchBucket: 'storage.missing-bucket',
+  PermanentRedirect: 'storage.wrong-region',
+  TemporaryRedirect: 'storage.wrong-region',
+  AuthorizationHeaderMalformed: 'storage.wrong-region',
+  IllegalLocationConstraintException: 'storage.wrong-region',
+  AccessDenied: 'storage.denied',
+  AllAccessDisabled: 'storage.denied',
+  AccountProblem: 'storage.denied',
+  Forbidden: 'storage.denied',
+  InvalidAccessKeyId: 'storage.denied',
+  InvalidSecurity: 'storage.denied',
+  InvalidToken: 'storage.denied',
+  NotSignedUp: 'storage.denied',
+  RequestTimeTooSkewed: 'storage.denied',
+  SignatureDoesNotMatch: 'storage.denied',
+  ExpiredToken: 'storage.expired',
+  ExpiredTokenException: 'storage.expired',
+  TokenRefreshRequired: 'storage.expired',
+  CredentialsProviderError: 'storage.no-credentials',
+  TokenProviderError: 'storage.no-credentials',
+  SlowDown: 'storage.throttled',
+  SlowDownRead: 'storage.throttled',
+  SlowDownWrite: 'storage.throttled',
+  ServiceUnavailable: 'storage.throttled',
+  TooManyRequests: 'storage.throttled',
+  TooManyRequestsException: 'storage.throttled',
+  Throttling: 'storage.throttled',
+  ThrottlingException: 'storage.throttled',
+  RequestLimitExceeded: 'storage.throttled',
+  BandwidthLimitExceeded: 'storage.throttled',
+  NoSuchKey: 'storage.not-found',
+  NoSuchUpload: 'storage.not-found',
+  NotFound: 'storage.not-found',
+  PreconditionFailed: 'storage.exists',
+  BadDigest: 'storage.checksum',
+  InvalidDigest: 'storage.checksum',
+  XAmzContentSHA256Mismatch: 'storage.checksum',
+  XAmzContentChecksumMismatch: 'storage.checksum',
+  QuotaExceeded: 'storage.full',
+  XMinioStorageFull: 'storage.full',
+  InvalidBucketName: 'storage.invalid',
+  InvalidStorageClass: 'storage.invalid',
+  InvalidObjectState: 'storage.unsupported',
+  InvalidRange: 'storage.truncated',
+  EntityTooLarge: 'storage.unsupported',
+  NotImplemented: 'storage.unsupported',
+  TimeoutError: 'storage.unreachable',
+  RequestTimeout: 'storage.unreachable',
+}
+
+const HINTS: Record<string, string> = {
+  RequestTimeTooSkewed: 'Set the clock of this machine: it differs too much from that of the storage.',
+  InvalidObjectState: 'The object lies in a cold storage class: restore it there first, then try again.',
+  SignatureDoesNotMatch: 'Check secretAccessKey: the storage does not accept signatures made with it.',
+  InvalidAccessKeyId: 'Check accessKeyId: the storage does not know it.',
+}
+
+const STATUSES: Record<number, ErrorCode> = {
+  301: 'storage.wrong-region',
+  307: 'storage.wrong-region',
+  401: 'storage.denied',
+  403: 'storage.denied',
+  404: 'storage.not-found',
+  408: 'storage.unreachable',
+  409: 'storage.failed',
+  412: 'storage.exists',
+  416: 'storage.truncated',
+  429: 'storage.throttled',
+  503: 'storage.throttled',
+  507: 'storage.full',
+}
+
+const NETWORK =
+  /^(E(CONN|HOST|NET|TIMEDOUT|PIPE|ADDR|AI_|NOTFOUND)|EAI_|ENOTFOUND|UND_ERR|ERR_SSL|ERR_STREAM_PREMATURE)/
+const CERTIFICATE = /CERT|UNABLE_TO_(VERIFY|GET)|ERR_TLS|SELF_SIGNED/
+
+/** What the SDK puts on its errors, as far as we read it. */
+interface SdkError extends Error {
+  code?: string
+  Region?: string
+  $metadata?: { httpStatusCode?: number; requestId?: string }
+  $response?: { statusCode?: number; headers?: Record<string, string> }
+}
+
+/**
+ * An error of the SDK as ours. The raw error is not kept as the cause: answers to a bad signature or an expired token
+ * quote the token.
+ */
+export function s3Error(thrown: unknown, tried: string, secrets: Iterable<string> = []): AppError {
+  if (thrown instanceof AppError) return thrown
+  if (isAbort(thrown)) return toAppError(thrown)
+  if (!(thrown instanceof Error)) return new AppError('storage.failed', `cannot ${tried}: ${String(thrown)}`)
+  const error = thrown as SdkError
+  const status = error.$response?.statusCode ?? error.$metadata?.httpStatusCode
+  const headers = error.$response?.headers ?? {}
+  const code = codeOf(error, status)
+  const region = error.Region ?? headers['x-amz-bucket-region'] ?? /expecting '([\w-]+)'/.exec(error.message)?.[1]
+  const message = redacted(reasonOf(error, status), secrets)
+  const hint = hintOf(error, code, region)
+  const retryAfter = secondsOf(headers['retry-after'])
+  const cause = new Error(`${error.name}: ${message}`)
+  const permanent = CERTIFICATE.test(error.code ?? '')
+  return new AppError(code, `cannot ${tried}: ${message}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    details: {
+      name: error.name,
+      ...(status === undefined ? {} : { status }),
+      ...(region === undefined ? {} : { region }),
+      ...(error.$metadata?.requestId === undefined ? {} : { requestId: error.$metadata.requestId }),
+      ...(permanent ? { permanent } : {}),
+    },
+  })
+}
+
+function codeOf(error: SdkError, status: number | undefined): ErrorCode {
+  const known = NAMES[error.name] ?? NAMES[error.code ?? '']
+  if (known !== undefined) return known
+  const network = error.code ?? ''
+  if (NETWORK.test(network) || CERTIFICATE.test(network)) return 'storage.unreachable'
+  if (/region is missing/i.test(error.message)) return 'storage.invalid'
+  if (/could not load credentials|credential is missing/i.test(error.message)) return 'storage.no-credentials'
+  if (status === undefined) return 'storage.failed'
+  // What the other side refuses otherwise, it refuses again.
+  return (
+    STATUSES[status] ?? (status === 501 || (status >= 400 && status < 500) ? 'storage.unsupported' : 'storage.failed')
+  )
+}
+
+function reasonOf(error: SdkError, status: number | undefined): string {
+  const name = ['Error', 'UnknownError', 'SyntaxError', 'Unknown', 'AggregateError'].includes(error.name)
+    ? ''
+    : error.name
+  const text = /^(UnknownError|Unknown|)$/.test(error.message) ? (error.code ?? '') : error.message
+  const parts = [name, text.includes('Deserialization error') ? 'the answer is not one of S3' : text]
+  const reason = parts.filter(Boolean).join(': ')
+  return status === undefined || status < 300 ? reason : `${reason || 'refused'} (HTTP ${status})`
+}
+
+function hintOf(error: SdkError, code: ErrorCode, region: string | undefined): string | undefined {
+  if (code === 'storage.wrong-region' && region !== undefined)
+    return `Set region: ${region} in the storage settings; the bucket lies there.`
+  if (code === 'storage.invalid' && /region/i.test(error.message)) return 'Set region in the storage settings.'
+  if (CERTIFICATE.test(error.code ?? ''))
+    return 'The certificate of the endpoint is not trusted: name its authority by NODE_EXTRA_CA_CERTS.'
+  return HINTS[error.name]
+}
+
+/** `Retry-After` is seconds or a date. */
+function secondsOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined
+  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : (Date.parse(header) - Date.now()) / 1000
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
+}
+
+function redacted(text: string, secrets: Iterable<string>): string {
+  let out = text
+  for (const secret of secrets) if (secret.length >= 8) out = out.replaceAll(secret, '[secret]')
+  return out
+}

@@ -1,0 +1,257 @@
+import { randomUUID } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { CompletedPart, CompleteMultipartUploadCommandInput, PutObjectCommandInput } from '@aws-sdk/client-s3'
+import type { Bytes } from '../../base/bytes.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
+import type { StoredObject } from '../../model/storage.ts'
+import { abortable } from '../abortable.ts'
+import type { Connection } from './client.ts'
+import { cutBytes, cutParts, type Part } from './cut-parts.ts'
+
+/** S3 ends uploads at this many parts. */
+const MAX_PARTS = 10_000
+
+/** Names the write in the object's metadata, so that a repeated request recognizes its own first success. */
+const MARK = 'holdfast-write'
+
+export interface Upload {
+  connection: Connection
+  bucket: string
+  /** The whole name in the bucket, and the key for messages and results. */
+  objectName: string
+  key: string
+  /** `store KEY in NAME` */
+  tried: string
+  /** Storage class and encryption. */
+  headers: Partial<PutObjectCommandInput>
+  checksums: boolean
+  partSize: number
+  concurrency: number
+  /** Send `If-None-Match: *`. */
+  ifAbsent: boolean
+  /** Called when the server says that it does not know that header; the write then goes on without. */
+  onUnconditional: () => void
+  signal: AbortSignal | undefined
+  onBytes: (bytes: number) => void
+}
+
+/** Stores a body: in one request if it fits into one part, else as a multipart upload that ends with all or nothing. */
+export async function upload(job: Upload, body: Bytes | AsyncIterable<Bytes>): Promise<StoredObject> {
+  // What fails elsewhere has to end the reading too, even while the source hangs.
+  const ending = new AbortController()
+  const signal = job.signal ? AbortSignal.any([job.signal, ending.signal]) : ending.signal
+  const parts =
+    body instanceof Uint8Array
+      ? cutBytes(body, Math.max(job.partSize, Math.ceil(body.length / MAX_PARTS)))
+      : cutParts(abortable(body, signal), job.partSize)
+  try {
+    const first = await parts.next()
+    if (first.done) throw new AppError('internal.bug', 'a stream has at least one part')
+    if (first.value.last) return await putWhole({ ...job, signal }, first.value.bytes)
+    return await putParts({ ...job, signal }, first.value, parts, ending)
+  } finally {
+    await parts.return(undefined).catch(() => undefined)
+  }
+}
+
+/** One request. Repeated, it knows its own success by the mark. */
+async function putWhole(job: Upload, bytes: Bytes): Promise<StoredObject> {
+  const mark = randomUUID()
+  let conditional = job.ifAbsent
+  const done = await job.connection.persist(job.tried, job.signal, async (client, sdk, attempt) => {
+    const input = (): PutObjectCommandInput => ({
+      ...job.headers,
+      Bucket: job.bucket,
+      Key: job.objectName,
+      Body: bytes,
+      ContentLength: bytes.length,
+      ...(conditional ? { IfNoneMatch: '*', Metadata: { [MARK]: mark } } : {}),
+    })
+    const send = async () => await client.send(new sdk.PutObjectCommand(input()), { abortSignal: job.signal })
+    try {
+      return await send()
+    } catch (error) {
+      if (conditional && isNotImplemented(error)) {
+        conditional = false
+        job.onUnconditional()
+        return await send()
+      }
+      const own = attempt > 1 && conditional && (await isOwn(job, mark))
+      if (own) return own
+      throw error
+    }
+  })
+  job.onBytes(bytes.length)
+  return described(job, bytes.length, done.ETag)
+}
+
+async function putParts(
+  job: Upload,
+  first: Part,
+  rest: AsyncGenerator<Part>,
+  ending: AbortController,
+): Promise<StoredObject> {
+  const mark = randomUUID()
+  const id = await create(job, mark)
+  const sent: CompletedPart[] = []
+  const active = new Set<Promise<void>>()
+  let [number, length, sum] = [0, 0, 0]
+  let failure: unknown
+
+  const fail = (error: unknown): void => {
+    failure ??= error
+    ending.abort(error)
+  }
+
+  async function send(part: Part, partNumber: number): Promise<void> {
+    const done = await job.connection.persist(
+      `${job.tried} (part ${partNumber})`,
+      job.signal,
+      async (client, sdk) =>
+        await client.send(
+          new sdk.UploadPartCommand({
+            Bucket: job.bucket,
+            Key: job.objectName,
+            UploadId: id,
+            PartNumber: partNumber,
+            Body: part.bytes,
+            ContentLength: part.bytes.length,
+          }),
+          { abortSignal: job.signal },
+        ),
+    )
+    sent[partNumber - 1] = {
+      PartNumber: partNumber,
+      ETag: done.ETag,
+      ...(job.checksums && done.ChecksumCRC32 !== undefined ? { ChecksumCRC32: done.ChecksumCRC32 } : {}),
+    }
+    job.onBytes(part.bytes.length)
+    part.release()
+  }
+
+  try {
+    for (let part: Part | undefined = first; part !== undefined; part = await following(rest)) {
+      number += 1
+      if (number > MAX_PARTS) throw tooManyParts(job)
+      length += part.bytes.length
+      if (job.checksums) sum = crc32(part.bytes, sum)
+      const sending: Promise<void> = send(part, number)
+        .catch(fail)
+        .finally(() => active.delete(sending))
+      active.add(sending)
+      while (active.size >= job.concurrency) await Promise.race(active)
+      if (failure !== undefined) break
+    }
+    await Promise.all(active)
+    if (failure !== undefined) throw failure
+    return described(job, length, await complete(job, id, mark, sent, sum))
+  } catch (error) {
+    fail(error)
+    await Promise.all(active)
+    await abandon(job, id)
+    throw failure
+  }
+}
+
+async function following(rest: AsyncGenerator<Part>): Promise<Part | undefined> {
+  const next = await rest.next()
+  return next.done ? undefined : next.value
+}
+
+async function create(job: Upload, mark: string): Promise<string> {
+  const done = await job.connection.persist(job.tried, job.signal, async (client, sdk) => {
+    const input = {
+      ...job.headers,
+      Bucket: job.bucket,
+      Key: job.objectName,
+      Metadata: { [MARK]: mark },
+      // One sum over the whole object: a download can be checked against it.
+      ...(job.checksums ? ({ ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const) : {}),
+    }
+    return await client.send(new sdk.CreateMultipartUploadCommand(input), { abortSignal: job.signal })
+  })
+  if (done.UploadId === undefined) throw new AppError('storage.failed', `cannot ${job.tried}: no upload id came back`)
+  return done.UploadId
+}
+
+async function complete(
+  job: Upload,
+  id: string,
+  mark: string,
+  parts: CompletedPart[],
+  sum: number,
+): Promise<string | undefined> {
+  let conditional = job.ifAbsent
+  const done = await job.connection.persist(job.tried, job.signal, async (client, sdk, attempt) => {
+    const input = (): CompleteMultipartUploadCommandInput => ({
+      Bucket: job.bucket,
+      Key: job.objectName,
+      UploadId: id,
+      MultipartUpload: { Parts: parts },
+      ...(job.checksums ? { ChecksumCRC32: base64Of(sum), ChecksumType: 'FULL_OBJECT' } : {}),
+      ...(conditional ? { IfNoneMatch: '*' } : {}),
+    })
+    const send = async () =>
+      await client.send(new sdk.CompleteMultipartUploadCommand(input()), { abortSignal: job.signal })
+    try {
+      return await send()
+    } catch (error) {
+      if (conditional && isNotImplemented(error)) {
+        conditional = false
+        job.onUnconditional()
+        return await send()
+      }
+      // The answer to the first try was lost: the upload is gone because it became the object.
+      const own = attempt > 1 && (await isOwn(job, mark))
+      if (own) return own
+      throw error
+    }
+  })
+  return done.ETag
+}
+
+/** So that no part stays behind and is paid for. What cannot be reached now, `sweep` ends later. */
+async function abandon(job: Upload, id: string): Promise<void> {
+  try {
+    await job.connection.call(`abandon the upload of ${job.key}`, async (client, sdk) => {
+      const input = { Bucket: job.bucket, Key: job.objectName, UploadId: id }
+      await client.send(new sdk.AbortMultipartUploadCommand(input), { abortSignal: AbortSignal.timeout(30_000) })
+    })
+  } catch (error) {
+    if (!isAppError(error)) throw error
+  }
+}
+
+async function isOwn(job: Upload, mark: string): Promise<{ ETag: string | undefined } | undefined> {
+  try {
+    return await job.connection.call(job.tried, async (client, sdk) => {
+      const head = await client.send(new sdk.HeadObjectCommand({ Bucket: job.bucket, Key: job.objectName }))
+      return head.Metadata?.[MARK] === mark ? { ETag: head.ETag } : undefined
+    })
+  } catch {
+    return undefined
+  }
+}
+
+const isNotImplemented = (error: unknown): boolean => error instanceof Error && error.name === 'NotImplemented'
+
+function tooManyParts(job: Upload): AppError {
+  const limit = job.partSize * MAX_PARTS
+  return new AppError('storage.unsupported', `cannot ${job.tried}: it has more than ${limit} bytes`, {
+    hint: `Raise uploadPartSize: an upload has at most ${MAX_PARTS} parts.`,
+  })
+}
+
+function base64Of(sum: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(sum)
+  return bytes.toString('base64')
+}
+
+const described = (job: Upload, size: number, etag: string | undefined): StoredObject => ({
+  key: job.key,
+  size,
+  modified: new Date(),
+  ...(etag === undefined ? {} : { etag }),
+  ...(job.headers.StorageClass === undefined ? {} : { storageClass: job.headers.StorageClass }),
+})

@@ -52,7 +52,6 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
   const queue: Promise<{ bytes: Bytes; block: Block }>[] = []
   const wakeProducer = gate()
   const wakeConsumer = gate()
-  let made = 1
   let current = newBlock()
   let before = 0
   /** Frames handed over and not yet pulled, the one in the consumer's hands included. */
@@ -87,7 +86,7 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
     await new Promise((resolve) => setImmediate(resolve))
     while (failure === undefined && inFlight >= limit) await wakeProducer.wait()
     if (failure !== undefined) throw failure
-    current = spare.pop() ?? (made++, newBlock())
+    current = spare.pop() ?? newBlock()
     current.used = 0
   }
 

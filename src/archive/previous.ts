@@ -87,14 +87,10 @@ export async function previousCursor(
     },
     async finish() {
       for (;;) {
-        await refill()
+        if (current === undefined && !step()) await refill()
         if (current === undefined) return
         onMissing(current.entry)
         current = undefined
-        while (step()) {
-          onMissing((current as unknown as PreviousEntry).entry)
-          current = undefined
-        }
       }
     },
     async close() {

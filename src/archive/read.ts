@@ -105,8 +105,7 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
     const id = ids[position] as string
     const only = needed.length === 1
     const select = withFolders(want)
-    const queue: IndexEntry[] = []
-    const spans = async function* (): AsyncGenerator<Span> {
+    const mine = async function* (): AsyncGenerator<IndexEntry> {
       for await (const candidate of indexEntries(context, backup, signal)) {
         for (const entry of select(candidate)) {
           if (
@@ -117,31 +116,23 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
                 : entry.content.payload !== position
           )
             continue
-          queue.push(standIns.apply(entry))
-          const span = spanOf(entry)
-          if (span !== undefined) yield span
+          yield standIns.apply(entry)
         }
       }
     }
     const payload = plan.find(id)
     if (payload === undefined) {
-      yield* withoutPayload(plan, id, spans(), queue)
+      yield* withoutPayload(plan, id, mine())
       continue
     }
     const reader = await openPayload(context, payload, plan.pool, signal)
-    const cursor = new PieceCursor(reader.pieces(spans()))
-    try {
-      for (;;) {
-        const entry = queue.shift()
-        if (entry === undefined) {
-          if (!(await cursor.next())) break
-          continue
-        }
-        throwIfAborted(signal)
-        yield restored(entry, cursor)
-      }
-    } finally {
-      await cursor.close()
+    // Content that moved, or that several files share, is not in path order: it waits for a further round.
+    let late: IndexEntry[] = []
+    yield* inOrder(reader, mine(), late, signal)
+    while (late.length > 0) {
+      const round = late.sort((a, b) => (a.content?.at ?? 0) - (b.content?.at ?? 0))
+      late = []
+      yield* inOrder(reader, round, late, signal)
     }
   }
   if (needed.length === 1) return
@@ -151,29 +142,60 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
   }
 }
 
+/** Entries whose content ascends in the payload; the others go to `late`. */
+async function* inOrder(
+  reader: PayloadReader,
+  entries: AsyncIterable<IndexEntry> | Iterable<IndexEntry>,
+  late: IndexEntry[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RestoredEntry> {
+  const queue: IndexEntry[] = []
+  const spans = async function* (): AsyncGenerator<Span> {
+    let end = 0
+    for await (const entry of entries) {
+      const span = spanOf(entry)
+      if (span !== undefined && span.start < end) {
+        late.push(entry)
+        continue
+      }
+      queue.push(entry)
+      if (span === undefined) continue
+      end = span.end
+      yield span
+    }
+  }
+  const cursor = new PieceCursor(reader.pieces(spans()))
+  try {
+    for (;;) {
+      const entry = queue.shift()
+      if (entry !== undefined) {
+        throwIfAborted(signal)
+        yield restored(entry, cursor)
+      } else if (!(await cursor.next())) break
+    }
+    // What came after the last span.
+    for (const entry of queue) yield restored(entry, cursor)
+  } finally {
+    await cursor.close()
+  }
+}
+
 async function* withoutPayload(
   plan: ReadPlan,
   id: string,
-  spans: AsyncGenerator<Span>,
-  queue: IndexEntry[],
+  entries: AsyncIterable<IndexEntry>,
 ): AsyncGenerator<RestoredEntry> {
-  const { backup } = plan
-  const take = function* (): Generator<RestoredEntry> {
-    for (const entry of queue.splice(0)) {
-      if (entry.content === undefined) {
-        yield publicEntry(entry)
-        continue
-      }
-      const error = new AppError(
-        'backup.chain-broken',
-        `${displayPath(entry.path)} of ${backup.manifest.id} is in ${id}, which is not in ${plan.context.name}`,
-      )
-      if (plan.onUnreadable === undefined) throw error
-      plan.onUnreadable(error, entry)
+  const { backup, context } = plan
+  for await (const entry of entries) {
+    if (entry.content === undefined) {
+      yield publicEntry(entry)
+      continue
     }
+    const what = `${displayPath(entry.path)} of ${backup.manifest.id}`
+    const error = new AppError('backup.chain-broken', `${what} is in ${id}, which is not in ${context.name}`)
+    if (plan.onUnreadable === undefined) throw error
+    plan.onUnreadable(error, entry)
   }
-  for await (const span of spans) if (span) yield* take()
-  yield* take()
 }
 
 async function findStandIns({ context, backup, selection }: ReadPlan): Promise<LinkStandIns> {
@@ -207,6 +229,6 @@ function restored(entry: IndexEntry, cursor: PieceCursor): RestoredEntry {
 
 /** Without what only the archive knows. */
 function publicEntry(entry: IndexEntry): Entry {
-  const { content: _content, listedSize: _listed, ...rest } = entry
-  return rest
+  const { content, listedSize: _listed, ...rest } = entry
+  return content === undefined ? rest : { ...rest, digest: content.hash }
 }

@@ -2,6 +2,7 @@
 import { utf8 } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
+import { displayPath } from '../base/paths.ts'
 import type { Secret, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { BackupNotes, Vault } from '../model/vault.ts'
@@ -23,6 +24,7 @@ import {
   type KeyInfo,
   type MasterKey,
 } from './keys.ts'
+import type { IndexEntry } from './index-format.ts'
 import type { ManifestEncryption } from './manifest.ts'
 import {
   baseOf,
@@ -143,7 +145,10 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
         all.backups.find(({ manifest }) => manifest.id === wanted)
       const pool = codecPool()
       try {
-        yield* openEntries({ context, backup, find, selection, pool })
+        const { onUnreadable } = selection
+        const told =
+          onUnreadable && ((error: AppError, entry: IndexEntry): void => onUnreadable(error, displayPath(entry.path)))
+        yield* openEntries({ context, backup, find, selection, pool, ...(told && { onUnreadable: told }) })
       } finally {
         await pool.close()
       }

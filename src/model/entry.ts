@@ -41,6 +41,8 @@ export interface Entry {
   xattrs?: Xattr[]
   /** The file has holes: restore makes them again. */
   sparse?: boolean
+  /** Told by a vault: equal digests mean equal content, within one format. */
+  digest?: string
 }
 
 /** An entry as a source offers it. */
@@ -56,6 +58,8 @@ export interface SourceEntry extends Entry {
    * gives the bytes of these extents only, one after the other, without the holes.
    */
   extents?: [number, number][]
+  /** `size` is a guess: the content ends where its reader ends. */
+  sizeUnknown?: boolean
 }
 
 /** An entry on its way back: content comes in order, and may be skipped by not reading it. */

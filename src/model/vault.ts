@@ -1,3 +1,4 @@
+import type { AppError } from '../base/errors.ts'
 import type { Backup, BackupType, Proof } from './backup.ts'
 import type { Entry, RestoredEntry } from './entry.ts'
 import type { OnProgress } from './progress.ts'
@@ -26,7 +27,7 @@ export interface Vault {
   entries(id: string, options?: EntrySelection): AsyncIterable<Entry>
 
   /** The entries with content, in the order that reads the storage best; every byte is checked as it is read. */
-  open(id: string, options?: EntrySelection & { onProgress?: OnProgress }): AsyncIterable<RestoredEntry>
+  open(id: string, options?: OpenOptions): AsyncIterable<RestoredEntry>
 
   /** Whether the bytes of one backup (and all it needs) are there and right. Does not stop at the first damage. */
   verify(id: string, level: 'V0' | 'V1' | 'V2', options?: Cancel & { onProgress?: OnProgress }): Promise<CheckResult>
@@ -56,6 +57,11 @@ export interface EntrySelection extends Cancel {
   want?: (entry: Entry) => boolean
   /** Only this path and what is below it. */
   under?: string
+}
+
+export interface OpenOptions extends EntrySelection {
+  /** With it, an entry whose content is gone is told here and left out; without, the first one rejects. */
+  onUnreadable?: (error: AppError, path: string) => void
 }
 
 export interface BackupRequest extends Cancel {

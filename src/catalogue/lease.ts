@@ -1,0 +1,64 @@
+/** Leases in the catalogue: a row that counts as long as its owner lives and renews it. */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
+import type { Database } from '../base/sqlite.ts'
+import type { Lease } from '../model/catalogue.ts'
+
+const TTL_MS = 60_000
+
+interface Row {
+  token: string
+  owner: string
+  expires_at: number
+}
+
+function isLive(row: Row, clock: Clock): boolean {
+  const state = processState(JSON.parse(row.owner) as ProcessIdentity)
+  if (state !== 'unknown') return state === 'alive'
+  // Twice the time, as clocks differ.
+  return clock.now().getTime() < row.expires_at + TTL_MS
+}
+
+const read = (database: Database, name: string): Row | undefined =>
+  database.prepare('SELECT token, owner, expires_at FROM lease WHERE name = ?').get(name) as Row | undefined
+
+export function leaseOwner(database: Database, clock: Clock, name: string): string | undefined {
+  const row = read(database, name)
+  if (row === undefined || !isLive(row, clock)) return undefined
+  const { pid, host } = JSON.parse(row.owner) as ProcessIdentity
+  return `process ${pid} on ${host}`
+}
+
+export function takeLease(database: Database, clock: Clock, name: string, onLost?: () => void): Lease | undefined {
+  const token = randomUUID()
+  const expires = (): number => clock.now().getTime() + TTL_MS
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const row = read(database, name)
+    if (row !== undefined && isLive(row, clock)) {
+      database.exec('ROLLBACK')
+      return undefined
+    }
+    database
+      .prepare('INSERT OR REPLACE INTO lease (name, token, owner, expires_at) VALUES (?, ?, ?, ?)')
+      .run(name, token, JSON.stringify(processIdentity()), expires())
+    database.exec('COMMIT')
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+  const renew = database.prepare('UPDATE lease SET expires_at = ? WHERE name = ? AND token = ?')
+  const timer = setInterval(() => {
+    if (database.isOpen && renew.run(expires(), name, token).changes === 0) {
+      clearInterval(timer)
+      onLost?.()
+    }
+  }, TTL_MS / 4)
+  timer.unref()
+  const release = (): void => {
+    clearInterval(timer)
+    if (database.isOpen) database.prepare('DELETE FROM lease WHERE name = ? AND token = ?').run(name, token)
+  }
+  return { name, held: () => read(database, name)?.token === token, release, [Symbol.dispose]: release }
+}

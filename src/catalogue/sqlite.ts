@@ -1,0 +1,170 @@
+/** The catalogue in one SQLite file, used by several processes at once. */
+import { chmodSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { AppError } from '../base/errors.ts'
+import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
+import { openDatabase, type Database } from '../base/sqlite.ts'
+import type { Backup, BackupFilter } from '../model/backup.ts'
+import type { Catalogue, RunFilter } from '../model/catalogue.ts'
+import type { Run } from '../model/run.ts'
+import { leaseOwner, takeLease } from './lease.ts'
+import { migrate } from './migrate.ts'
+import { parseBackup, parseRun } from './rows.ts'
+
+const BUSY_MS = 10_000
+
+export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
+  const database = openCatalogue(path)
+  const statement = statements(database)
+
+  function transaction(work: () => void): void {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      work()
+      database.exec('COMMIT')
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  function saveBackup(backup: Backup): void {
+    statement.saveBackup.run(backup.vault, backup.id, backup.job, backup.time.getTime(), JSON.stringify(backup))
+  }
+
+  function saveRun(run: Run): void {
+    const owner = JSON.stringify(processIdentity())
+    statement.saveRun.run(
+      run.id,
+      run.kind,
+      run.job,
+      run.status,
+      run.createdAt.getTime(),
+      run.endedAt?.getTime() ?? null,
+      owner,
+      JSON.stringify(run),
+    )
+  }
+
+  return {
+    saveRun,
+    run(id) {
+      const row = statement.run.get(id) as { body: string } | undefined
+      return row === undefined ? undefined : parseRun(row.body)
+    },
+    runs(filter = {}) {
+      const { where, values } = runConditions(filter)
+      const rows = database
+        .prepare(`SELECT body FROM run ${where} ORDER BY created_at DESC LIMIT ?`)
+        .all(...values, filter.limit ?? 1000)
+      return (rows as { body: string }[]).map(({ body }) => parseRun(body))
+    },
+    replaceBackups(vault, backups) {
+      transaction(() => {
+        statement.removeVault.run(vault)
+        for (const backup of backups) saveBackup(backup)
+      })
+    },
+    saveBackup,
+    removeBackups(vault, ids) {
+      transaction(() => {
+        for (const id of ids) statement.removeBackup.run(vault, id)
+      })
+    },
+    backups(filter = {}) {
+      const rows = (
+        filter.vault === undefined ? statement.backups.all() : statement.vaultBackups.all(filter.vault)
+      ) as { body: string }[]
+      return rows.map(({ body }) => parseBackup(body)).filter((backup) => matches(backup, filter))
+    },
+    lease: (name, options = {}) => takeLease(database, clock, name, options.onLost),
+    leaseOwner: (name) => leaseOwner(database, clock, name),
+    get: (key) => (statement.get.get(key) as { value: string } | undefined)?.value,
+    set: (key, value) => void statement.set.run(key, value),
+    reapRuns() {
+      const rows = statement.running.all() as { body: string; owner: string }[]
+      return rows.flatMap(({ body, owner }) => {
+        if (processState(JSON.parse(owner) as ProcessIdentity) !== 'dead') return []
+        const run: Run = { ...parseRun(body), status: 'interrupted', endedAt: clock.now() }
+        run.error = {
+          code: 'run.failed',
+          message: 'the process that worked on it is gone',
+          hint: 'The next run carries on and cleans up.',
+        }
+        saveRun(run)
+        return [run]
+      })
+    },
+    pruneRuns(before) {
+      const rows = statement.oldRuns.all(before.getTime()) as { id: string; body: string }[]
+      transaction(() => {
+        for (const { id } of rows) statement.removeRun.run(id)
+      })
+      return rows.flatMap(({ body }) => parseRun(body).log ?? [])
+    },
+    close: () => {
+      if (database.isOpen) database.close()
+    },
+  }
+}
+
+function openCatalogue(path: string): Database {
+  try {
+    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const database = openDatabase(path, { timeout: BUSY_MS })
+    if (path !== ':memory:') chmodSync(path, 0o600)
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
+    migrate(database, path)
+    return database
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError(
+      'catalogue.failed',
+      `cannot open the catalogue ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    )
+  }
+}
+
+// oxlint-disable-next-line typescript/explicit-function-return-type
+function statements(database: Database) {
+  return {
+    saveRun: database.prepare(
+      `INSERT INTO run (id, kind, job, status, created_at, ended_at, owner, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, body = excluded.body`,
+    ),
+    run: database.prepare('SELECT body FROM run WHERE id = ?'),
+    running: database.prepare(`SELECT body, owner FROM run WHERE status = 'running'`),
+    oldRuns: database.prepare('SELECT id, body FROM run WHERE ended_at < ?'),
+    removeRun: database.prepare('DELETE FROM run WHERE id = ?'),
+    saveBackup: database.prepare('INSERT OR REPLACE INTO backup (vault, id, job, time, body) VALUES (?, ?, ?, ?, ?)'),
+    removeBackup: database.prepare('DELETE FROM backup WHERE vault = ? AND id = ?'),
+    removeVault: database.prepare('DELETE FROM backup WHERE vault = ?'),
+    backups: database.prepare('SELECT body FROM backup ORDER BY time, id'),
+    vaultBackups: database.prepare('SELECT body FROM backup WHERE vault = ? ORDER BY time, id'),
+    get: database.prepare('SELECT value FROM state WHERE key = ?'),
+    set: database.prepare('INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)'),
+  }
+}
+
+function runConditions({ job, kind, status, since }: RunFilter): { where: string; values: (string | number)[] } {
+  const conditions: [string, (string | number)[]][] = []
+  if (job !== undefined) conditions.push(['job = ?', [job]])
+  if (kind !== undefined) conditions.push(['kind = ?', [kind]])
+  if (since !== undefined) conditions.push(['created_at >= ?', [since.getTime()]])
+  if (status !== undefined) conditions.push([`status IN (${status.map(() => '?').join(', ')})`, status])
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([text]) => text).join(' AND ')}`
+  return { where, values: conditions.flatMap(([, values]) => values) }
+}
+
+export function matches(backup: Backup, { job, id, tags, since, until, host }: BackupFilter): boolean {
+  return (
+    (job === undefined || backup.job === job) &&
+    (id === undefined || backup.id === id) &&
+    (host === undefined || backup.host === host) &&
+    (since === undefined || backup.time >= since) &&
+    (until === undefined || backup.time <= until) &&
+    (tags === undefined || tags.every((tag) => backup.tags.includes(tag)))
+  )
+}

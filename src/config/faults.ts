@@ -13,9 +13,14 @@ export interface Fault {
   suggestion?: string
 }
 
+/** Without those that say the same of the same place. */
+export function unique(faults: readonly Fault[]): Fault[] {
+  return [...new Map(faults.map((fault) => [JSON.stringify(fault), fault])).values()]
+}
+
 /** All faults in one error; the order is that of the file. */
 export function faultsError(faults: readonly Fault[]): AppError {
-  const sorted = [...faults].sort(
+  const sorted = unique(faults).sort(
     (a, b) => (a.file ?? '~').localeCompare(b.file ?? '~') || (a.line ?? 0) - (b.line ?? 0),
   )
   const clean = sorted.map((fault) => ({ ...fault, message: redact(fault.message) }))

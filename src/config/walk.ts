@@ -17,7 +17,7 @@ interface Def {
   entries?: Record<string, unknown>
 }
 
-const defOf = (schema: z.core.$ZodType): Def => schema._zod.def as unknown as Def
+const defOf = (schema: z.core.$ZodType): Def => schema._zod.def
 
 /** The schemas without wrappers and unions. Where the value says its type, only the option of that type. */
 export function alternatives(schemas: Schemas, value?: unknown): z.core.$ZodType[] {

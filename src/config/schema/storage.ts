@@ -42,6 +42,9 @@ const s3 = settings({
   kmsKeyId: text('The key of aws:kms.').optional(),
   uploadPartSize: size('One part of a multipart upload.').optional(),
   uploadConcurrency: count('Parts of one upload at a time.').optional(),
+  checksums: flag('Send and check CRC32 sums; false for services that refuse them.').optional(),
+  connectTimeoutMs: count('Milliseconds until a connection must stand.').optional(),
+  idleTimeoutMs: count('A connection without a byte for so long is given up.').optional(),
 })
 
 const gcs = settings({

@@ -1,0 +1,148 @@
+/** One job into one vault: clean up, read, store, verify, prune. */
+import { AppError } from '../base/errors.ts'
+import type { Backup, BackupType, ProofLevel } from '../model/backup.ts'
+import type { Retention } from '../model/retention.ts'
+import type { Source } from '../model/source.ts'
+import type { BackupOutcome, Vault } from '../model/vault.ts'
+import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
+import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
+import { verify } from './verify.ts'
+
+export interface BackupJob {
+  job: string
+  source: Source
+  type: BackupType | 'auto'
+  fullEveryMs?: number
+  tags: string[]
+  /** What to prove right after. */
+  verifyAfter: ProofLevel
+  /** Applied after success. */
+  retention?: Retention
+  timezone?: string
+  /** Override of the time, for imports. */
+  time?: Date
+  host?: string
+  trigger?: 'manual' | 'schedule' | 'api' | 'catch-up'
+}
+
+export interface BackupResult extends BackupOutcome {
+  pruned?: PrunePlan
+}
+
+export async function backup(
+  deps: Deps,
+  job: BackupJob,
+  vault: Vault,
+  options: { signal?: AbortSignal } = {},
+): Promise<Recorded<BackupResult>> {
+  const { trigger } = job
+  return recorded(
+    deps,
+    { kind: 'backup', job: job.job, vault: vault.name, ...(trigger && { trigger }) },
+    async (handle) => {
+      const { signal } = options
+      handle.stage('prepare')
+      const tidied = await vault.tidy(options)
+      if (tidied.removed > 0) handle.log('info', `removed ${tidied.removed} leftovers of interrupted runs`)
+      const outcome = await store(deps, job, vault, handle, signal)
+      handle.run.backupId = outcome.backup.id
+      deps.catalogue.saveBackup(outcome.backup)
+      handle.run.summary = summaryOf(outcome)
+      await prove(deps, job, vault, outcome.backup, handle, signal)
+      const pruned = await pruneAfter(deps, job, vault, handle, signal)
+      return { ...outcome, ...(pruned && { pruned }) }
+    },
+  )
+}
+
+async function store(
+  deps: Deps,
+  job: BackupJob,
+  vault: Vault,
+  handle: RunHandle,
+  signal: AbortSignal | undefined,
+): Promise<BackupOutcome> {
+  const cancel = signal ? { signal } : {}
+  const reading = await job.source.read({ ...cancel, onWarning: handle.onWarning })
+  try {
+    const { fullEveryMs } = job
+    return await vault.backup({
+      ...cancel,
+      job: job.job,
+      source: job.source.type,
+      paths: job.source.paths,
+      reading,
+      type: job.type,
+      ...(fullEveryMs !== undefined && { fullEveryMs }),
+      tags: job.tags,
+      host: job.host ?? hostOf(deps),
+      time: job.time ?? deps.clock.now(),
+      onProgress: handle.onProgress,
+    })
+  } finally {
+    await reading.close()
+  }
+}
+
+/** A backup that fails its proof stays, marked by what was proved, and the run fails: success is earned. */
+async function prove(
+  deps: Deps,
+  job: BackupJob,
+  vault: Vault,
+  made: Backup,
+  handle: RunHandle,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (job.verifyAfter === 'V0') return
+  handle.stage('verify', job.verifyAfter)
+  const report = await verify(deps, vault, made.id, job.verifyAfter, { handle, ...(signal && { signal }) })
+  made.proof = { level: report.level, at: deps.clock.now() }
+  deps.catalogue.saveBackup(made)
+  if (report.ok) return
+  const failed = report.checks.find(({ ok }) => !ok)
+  throw new AppError(
+    'verify.damaged',
+    `backup ${made.id} was stored but does not verify: ${failed?.detail ?? 'see the log'}`,
+  )
+}
+
+/** Pruning after a backup may fail without making the backup a failure: it is a warning. */
+async function pruneAfter(
+  deps: Deps,
+  job: BackupJob,
+  vault: Vault,
+  handle: RunHandle,
+  signal: AbortSignal | undefined,
+): Promise<PrunePlan | undefined> {
+  const { retention } = job
+  if (retention === undefined) return undefined
+  handle.stage('prune')
+  try {
+    const plan = await planPrune(deps, vault, {
+      job: job.job,
+      retention,
+      ...(job.timezone && { timezone: job.timezone }),
+    })
+    return await applyPrune(deps, vault, plan, { handle, ...(signal && { signal }) })
+  } catch (error) {
+    if (signal?.aborted || !(error instanceof AppError)) throw error
+    handle.onWarning({ code: 'prune', message: `old backups could not be removed: ${error.message}` })
+    return undefined
+  }
+}
+
+export function summaryOf(outcome: BackupOutcome): Record<string, unknown> {
+  const { backup: made } = outcome
+  return {
+    type: made.type,
+    files_new: outcome.filesNew,
+    files_changed: outcome.filesChanged,
+    files_unmodified: outcome.filesUnmodified,
+    files_deleted: outcome.filesDeleted,
+    files_moved: outcome.filesMoved,
+    total_files_processed: made.files,
+    total_bytes_processed: made.sourceBytes,
+    data_added: outcome.dataAdded,
+    data_added_packed: outcome.dataAddedPacked,
+  }
+}

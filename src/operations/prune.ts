@@ -1,0 +1,63 @@
+/** Applying retention: a plan that only reads, then the removal of what it says. */
+import type { Backup } from '../model/backup.ts'
+import type { Retention } from '../model/retention.ts'
+import type { Vault } from '../model/vault.ts'
+import { planRetention } from '../policy/retention.ts'
+import type { Deps, RunHandle } from './recorder.ts'
+
+export interface PruneRequest {
+  /** All jobs of the vault by themselves, if absent. */
+  job?: string
+  retention: Retention
+  timezone?: string
+}
+
+export interface PruneItem {
+  id: string
+  job: string
+  time: Date
+  storedBytes: number
+  reasons: string[]
+}
+
+export interface PrunePlan {
+  keep: PruneItem[]
+  remove: PruneItem[]
+  applied: boolean
+  bytesFreed: number
+}
+
+/** Each job is planned by itself; what another job's backup needs cannot happen, as chains stay within a job. */
+export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request: PruneRequest): Promise<PrunePlan> {
+  const byJob = new Map<string, Backup[]>()
+  for (const backup of await vault.backups()) {
+    if (request.job !== undefined && backup.job !== request.job) continue
+    byJob.set(backup.job, [...(byJob.get(backup.job) ?? []), backup])
+  }
+  const plan: PrunePlan = { keep: [], remove: [], applied: false, bytesFreed: 0 }
+  for (const backups of byJob.values()) {
+    const byId = new Map(backups.map((backup) => [backup.id, backup]))
+    for (const { id, keep, reasons } of planRetention(backups, request.retention, {
+      now: deps.clock.now(),
+      timezone: request.timezone ?? 'UTC',
+    })) {
+      const { job, time, storedBytes } = byId.get(id) as Backup
+      ;(keep ? plan.keep : plan.remove).push({ id, job, time, storedBytes, reasons })
+    }
+  }
+  return plan
+}
+
+export async function applyPrune(
+  deps: Pick<Deps, 'catalogue'>,
+  vault: Vault,
+  plan: PrunePlan,
+  { handle, signal }: { handle?: RunHandle; signal?: AbortSignal } = {},
+): Promise<PrunePlan> {
+  const { removed, bytesFreed } = await vault.remove(
+    plan.remove.map(({ id }) => id),
+    { ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) },
+  )
+  deps.catalogue.removeBackups(vault.name, removed)
+  return { ...plan, remove: plan.remove.filter(({ id }) => removed.includes(id)), applied: true, bytesFreed }
+}

@@ -1,0 +1,138 @@
+/** Every operation is a run: recorded from its start to its one end, with stages, last figures, warnings and error. */
+import { hostname } from 'node:os'
+import type { Clock } from '../base/clock.ts'
+import { AppError, isAbort, toAppError } from '../base/errors.ts'
+import { runId } from '../base/ids.ts'
+import type { Catalogue } from '../model/catalogue.ts'
+import type { OnProgress, ProgressEvent, Warning } from '../model/progress.ts'
+import type { Run, RunKind, RunStatus } from '../model/run.ts'
+
+export interface Deps {
+  clock: Clock
+  catalogue: Catalogue
+  /** Opens the run's own log. */
+  openRunLog?: (id: string) => RunLog
+  /** Sees every event of every run. */
+  onEvent?: (run: Run, event: ProgressEvent) => void
+  host?: string
+}
+
+export interface RunLog {
+  readonly path: string
+  write(event: ProgressEvent | { type: 'end'; status: RunStatus; error?: Run['error'] }): void
+  close(): Promise<void>
+}
+
+export interface RunHandle {
+  readonly run: Run
+  readonly onProgress: OnProgress
+  readonly onWarning: (warning: Warning) => void
+  stage(stage: Run['stages'][number]['stage'], detail?: string): void
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
+}
+
+export interface Recorded<T> {
+  run: Run
+  result?: T
+  error?: AppError
+}
+
+const KEPT_WARNINGS = 100
+const SAVE_EVERY_MS = 2000
+/** Warnings that leave a backup whole: a socket skipped, a link not followed. */
+const HARMLESS = new Set(['note'])
+
+/** Runs `work`; never rejects: the outcome is in the run, which is stored before this resolves. */
+export async function recorded<T>(
+  deps: Deps,
+  start: { kind: RunKind; job: string; vault?: string; trigger?: Run['trigger'] },
+  work: (handle: RunHandle) => Promise<T>,
+): Promise<Recorded<T>> {
+  const { clock, catalogue } = deps
+  const now = clock.now()
+  const run: Run = {
+    id: runId(),
+    ...start,
+    status: 'running',
+    trigger: start.trigger ?? 'manual',
+    createdAt: now,
+    startedAt: now,
+    warnings: [],
+    warningCount: 0,
+    stages: [],
+  }
+  const log = deps.openRunLog?.(run.id)
+  if (log !== undefined) run.log = log.path
+  let harmful = 0
+  let saved = 0
+
+  const save = (): void => {
+    saved = clock.monotonic()
+    catalogue.saveRun(run)
+  }
+  function endStage(status: 'success' | 'failed'): void {
+    const open = run.stages.at(-1)
+    if (open === undefined || open.status !== 'running') return
+    open.status = status
+    open.endedAt = clock.now()
+  }
+  const onProgress: OnProgress = (event) => {
+    if (event.type === 'stage') {
+      endStage('success')
+      run.stages.push({ stage: event.stage, startedAt: clock.now(), status: 'running' })
+      save()
+    } else if (event.type === 'warning') {
+      run.warningCount += 1
+      if (!HARMLESS.has(event.code)) harmful += 1
+      if (run.warnings.length < KEPT_WARNINGS) run.warnings.push(withoutType(event))
+    } else if (event.type === 'progress') {
+      run.counters = event.counters
+      if (clock.monotonic() - saved > SAVE_EVERY_MS) save()
+    }
+    if (event.type !== 'progress') log?.write(event)
+    deps.onEvent?.(run, event)
+  }
+  const handle: RunHandle = {
+    run,
+    onProgress,
+    onWarning: (warning) => onProgress({ type: 'warning', ...warning }),
+    stage: (stage, detail) => onProgress({ type: 'stage', stage, ...(detail !== undefined && { detail }) }),
+    log: (level, message) => onProgress({ type: 'log', level, message }),
+  }
+
+  save()
+  let outcome: { result: T } | { error: AppError }
+  try {
+    outcome = { result: await work(handle) }
+    endStage('success')
+    run.status = harmful > 0 ? 'warning' : 'success'
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    outcome = { error }
+    endStage('failed')
+    run.status = isAbort(error) ? 'cancelled' : error.code === 'run.skipped' ? 'skipped' : 'failed'
+    run.error = { code: error.code, message: error.message, hint: error.hint }
+  }
+  run.endedAt = clock.now()
+  log?.write({ type: 'end', status: run.status, ...(run.error && { error: run.error }) })
+  await log?.close()
+  save()
+  return { run, ...outcome }
+}
+
+function withoutType(event: { type: 'warning' } & Warning): Warning {
+  const { code, message, path } = event
+  return { code, message, ...(path !== undefined && { path }) }
+}
+
+/** Two runs of one job never overlap on this catalogue. */
+export async function exclusively<T>(deps: Deps, name: string, work: () => Promise<T>): Promise<T> {
+  using lease = deps.catalogue.lease(name)
+  if (lease === undefined) {
+    const owner = deps.catalogue.leaseOwner(name) ?? 'another process'
+    throw new AppError('run.locked', `${name.replace(':', ' ')} is already at work in ${owner}`)
+  }
+  return await work()
+}
+
+export const hostOf = (deps: Deps): string => deps.host ?? hostname()

@@ -1,0 +1,93 @@
+/** Bringing a backup, or a part of one, back. */
+import { AppError } from '../base/errors.ts'
+import type { Backup } from '../model/backup.ts'
+import type { Entry, RestoredEntry } from '../model/entry.ts'
+import type { Counters } from '../model/progress.ts'
+import type { RestoreEffect, RestoreOutcome, Target } from '../model/source.ts'
+import type { EntrySelection, Vault } from '../model/vault.ts'
+import { recorded, type Deps, type Recorded } from './recorder.ts'
+
+export interface RestoreRequest {
+  backup: Backup
+  target: Target
+  selection: EntrySelection
+  /** Tell what would be done; the target was made for that. */
+  dryRun?: boolean
+  /** Give what can be had of a backup with a broken chain. */
+  partial?: boolean
+  onEffect?: (entry: Entry, effect: RestoreEffect) => void
+}
+
+export interface RestoreResult extends RestoreOutcome {
+  backup: Backup
+  /** Paths that could not be had, with `partial`. */
+  missing: string[]
+}
+
+export async function restore(
+  deps: Deps,
+  vault: Vault,
+  request: RestoreRequest,
+  options: { signal?: AbortSignal } = {},
+): Promise<Recorded<RestoreResult>> {
+  const { backup, target } = request
+  return recorded(deps, { kind: 'restore', job: backup.job, vault: vault.name }, async (handle) => {
+    handle.run.backupId = backup.id
+    handle.stage('restore', request.dryRun === true ? 'dry run' : target.name)
+    const missing: string[] = []
+    const selected = request.selection.want !== undefined || request.selection.under !== undefined
+    const counters: Counters = {
+      filesDone: 0,
+      bytesDone: 0,
+      bytesStored: 0,
+      ...(!selected && { filesTotal: backup.files, bytesTotal: backup.sourceBytes }),
+    }
+    let told = 0
+    const tick = (): void => {
+      const now = deps.clock.monotonic()
+      if (now - told < 250) return
+      told = now
+      handle.onProgress({ type: 'progress', stage: 'restore', counters: { ...counters } })
+    }
+    const onUnreadable = (error: AppError, path: string): void => {
+      missing.push(path)
+      handle.onWarning({ code: 'missing', message: error.message, path })
+    }
+    const entries = vault.open(backup.id, {
+      ...request.selection,
+      ...options,
+      ...(request.partial === true && { onUnreadable }),
+    })
+    let seen = 0
+    const outcome = await target.write(
+      counted(entries, () => (seen += 1)),
+      {
+        ...options,
+        onWarning: handle.onWarning,
+        onBytes: (bytes) => {
+          counters.bytesDone += bytes
+          tick()
+        },
+        onEntry: (entry, effect) => {
+          if (entry.kind === 'file') counters.filesDone += 1
+          counters.current = entry.path
+          request.onEffect?.(entry, effect)
+          tick()
+        },
+      },
+    )
+    if (seen === 0 && selected)
+      throw new AppError('backup.not-found', `nothing in ${backup.id} matches what was asked for`, {
+        hint: `See what is in it with \`holdfast ls ${backup.id}\`.`,
+      })
+    handle.run.summary = { files_restored: outcome.files, bytes_restored: outcome.bytes, effects: outcome.effects }
+    return { ...outcome, backup, missing }
+  })
+}
+
+async function* counted(entries: AsyncIterable<RestoredEntry>, see: () => void): AsyncGenerator<RestoredEntry> {
+  for await (const entry of entries) {
+    see()
+    yield entry
+  }
+}

@@ -1,0 +1,64 @@
+/** What a vault takes, in all and by job, and how it grows. */
+import type { Vault, Cancel } from '../model/vault.ts'
+
+export interface JobStats {
+  job: string
+  backups: number
+  fulls: number
+  storedBytes: number
+  sourceBytes: number
+  oldest: Date
+  newest: Date
+  /** Stored bytes a day over the time between the first and the last backup. */
+  growthPerDay: number
+}
+
+export interface VaultStats {
+  vault: string
+  backups: number
+  storedBytes: number
+  /** Bytes of content that all backups together stand for. */
+  restorableBytes: number
+  free?: number
+  total?: number
+  jobs: JobStats[]
+}
+
+const DAY_MS = 86_400_000
+
+export async function stats(vault: Vault, options: Cancel & { job?: string } = {}): Promise<VaultStats> {
+  const jobs = new Map<string, JobStats>()
+  for (const backup of await vault.backups(options)) {
+    if (options.job !== undefined && backup.job !== options.job) continue
+    const row = jobs.get(backup.job) ?? {
+      job: backup.job,
+      backups: 0,
+      fulls: 0,
+      storedBytes: 0,
+      sourceBytes: 0,
+      oldest: backup.time,
+      newest: backup.time,
+      growthPerDay: 0,
+    }
+    row.backups += 1
+    row.fulls += backup.type === 'full' ? 1 : 0
+    row.storedBytes += backup.storedBytes
+    row.sourceBytes += backup.sourceBytes
+    row.newest = backup.time
+    jobs.set(backup.job, row)
+  }
+  const rows = [...jobs.values()].map((row) => {
+    const days = (row.newest.getTime() - row.oldest.getTime()) / DAY_MS
+    return { ...row, growthPerDay: days >= 1 ? Math.round(row.storedBytes / days) : 0 }
+  })
+  const space = await vault.storage.can.space?.()
+  const sum = (pick: (row: JobStats) => number): number => rows.reduce((total, row) => total + pick(row), 0)
+  return {
+    vault: vault.name,
+    backups: sum(({ backups }) => backups),
+    storedBytes: sum(({ storedBytes }) => storedBytes),
+    restorableBytes: sum(({ sourceBytes }) => sourceBytes),
+    ...space,
+    jobs: rows.sort((a, b) => a.job.localeCompare(b.job)),
+  }
+}

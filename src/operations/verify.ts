@@ -1,0 +1,129 @@
+/** How far a backup is shown to restore. Levels build on each other; the first failure ends the climb. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isAppError, type AppError } from '../base/errors.ts'
+import { PROOF_LEVELS, type ProofLevel } from '../model/backup.ts'
+import type { Target } from '../model/source.ts'
+import type { Vault } from '../model/vault.ts'
+import { compareTree } from './compare-tree.ts'
+import type { Deps, RunHandle } from './recorder.ts'
+
+export interface VerifyReport {
+  backupId: string
+  /** The highest level that was reached. */
+  level: ProofLevel
+  /** Whether the wanted level was reached. */
+  ok: boolean
+  checks: VerifyCheck[]
+}
+
+export interface VerifyCheck {
+  level: ProofLevel
+  name: string
+  ok: boolean
+  detail: string
+}
+
+export interface VerifyOptions {
+  handle?: RunHandle
+  signal?: AbortSignal
+  /** Where trial restores go; the system's temporary folder if absent. */
+  scratchDir?: string
+  /** Makes the target of a trial restore. */
+  scratchTarget?: (root: string) => Target
+}
+
+const NAMES: Record<ProofLevel, string> = {
+  V0: 'all objects are stored, with their sizes',
+  V1: 'all bytes are as written',
+  V2: 'everything can be read, and every content has its hash',
+  V3: 'it restores to a scratch folder',
+  V4: 'what was restored equals what was recorded',
+  V5: 'your own assertions hold',
+}
+
+export async function verify(
+  deps: Deps,
+  vault: Vault,
+  id: string,
+  wanted: ProofLevel,
+  options: VerifyOptions = {},
+): Promise<VerifyReport> {
+  const report: VerifyReport = { backupId: id, level: 'V0', ok: true, checks: [] }
+  const top = PROOF_LEVELS.indexOf(wanted)
+  // V2 reads all that V1 reads.
+  const levels = (['V0', 'V1', 'V2'] as const).filter((level) => PROOF_LEVELS.indexOf(level) <= top)
+  for (const level of levels) {
+    const { ok, damage, checked } = await vault.verify(id, level, {
+      ...(options.signal && { signal: options.signal }),
+      ...(options.handle && { onProgress: options.handle.onProgress }),
+    })
+    const first = damage[0]
+    const detail =
+      first === undefined
+        ? `${checked.objects} objects of ${checked.backups} backups`
+        : `${first.key} ${first.problem}${damage.length > 1 ? `, and ${damage.length - 1} more` : ''}`
+    report.checks.push({ level, name: NAMES[level], ok, detail })
+    if (!ok) return { ...report, ok: false }
+    report.level = level
+  }
+  if (top >= 3) await trial(vault, id, wanted, report, options)
+  if (top >= 5 && report.ok) {
+    report.checks.push({
+      level: 'V5',
+      name: NAMES.V5,
+      ok: false,
+      detail: 'no assertions are defined for this kind of source',
+    })
+    report.ok = false
+  }
+  await vault.annotate(report.backupId, { proof: { level: report.level, at: deps.clock.now() } })
+  return report
+}
+
+/** Restores to a scratch folder, and for V4 compares what lies there with what the backup recorded. */
+async function trial(
+  vault: Vault,
+  id: string,
+  wanted: ProofLevel,
+  report: VerifyReport,
+  options: VerifyOptions,
+): Promise<void> {
+  const failed = (level: ProofLevel, detail: string): void => {
+    report.checks.push({ level, name: NAMES[level], ok: false, detail })
+    report.ok = false
+  }
+  if (options.scratchTarget === undefined) return failed('V3', 'there is no way here to restore this kind of source')
+  const root = mkdtempSync(join(options.scratchDir ?? tmpdir(), 'holdfast-verify-'))
+  const cancel = options.signal ? { signal: options.signal } : {}
+  try {
+    const warnings: string[] = []
+    const { files } = await options.scratchTarget(root).write(vault.open(id, cancel), {
+      ...cancel,
+      onWarning: ({ code, message }) => code !== 'note' && warnings.push(message),
+    })
+    report.checks.push({
+      level: 'V3',
+      name: NAMES.V3,
+      ok: true,
+      detail: `${files} items restored${warnings.length > 0 ? `, ${warnings.length} warnings, the first: ${warnings[0]}` : ''}`,
+    })
+    report.level = 'V3'
+    if (PROOF_LEVELS.indexOf(wanted) < 4) return
+    const { compared, different } = await compareTree(vault.entries(id, cancel), root)
+    if (different.length > 0) return failed('V4', `${different.length} items differ, the first: ${different[0]}`)
+    report.checks.push({
+      level: 'V4',
+      name: NAMES.V4,
+      ok: true,
+      detail: `${compared} items have the recorded kind, size, mode, time and target`,
+    })
+    report.level = 'V4'
+  } catch (error) {
+    if (options.signal?.aborted || !isAppError(error)) throw error
+    failed('V3', (error as AppError).message)
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}

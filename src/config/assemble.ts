@@ -8,11 +8,11 @@ import type { LoadedConfig, LoadOptions } from './load.ts'
 import { checkNames } from './names.ts'
 import { checkProfiles, profileLayers } from './profiles.ts'
 import { readForm, type ReadForm } from './read-form.ts'
-import { resolveTree } from './resolve.ts'
+import { absoluteText, resolveTree } from './resolve.ts'
 import { configSchema } from './schema.ts'
 import { toSettings } from './settings.ts'
 import { keyOf, validateConfig } from './validate.ts'
-import { secretNames } from './walk.ts'
+import { mapTexts, secretNames } from './walk.ts'
 
 export interface AssembleOptions extends LoadOptions {
   file: string | undefined
@@ -53,7 +53,7 @@ export async function assemble(options: AssembleOptions): Promise<LoadedConfig> 
   if (config === undefined || faults.length > 0) throw faultsError(faults)
   const settings = toSettings(config, { dataDir, parseStorageUrl })
 
-  const { profiles: _, ...raw } = merged.tree
+  const raw = withAbsolutePaths(merged, env, base)
   const literal = resolved.secrets.filter((one) => one.literal && one.inFile).map((one) => one.key)
   return {
     settings,
@@ -106,6 +106,15 @@ function flagLayer(flags: Record<string, unknown>, base: string): Layer {
     into[parts.at(-1) ?? ''] = value
   }
   return { tree, base, originOf: (path) => ({ kind: 'flag', name: showPath(path) }) }
+}
+
+/** As written, but fit to be read from anywhere; without the profiles, which are merged already. */
+function withAbsolutePaths(merged: Merged, env: Env, base: string): Tree {
+  const { profiles: _, ...tree } = merged.tree
+  const absolute = mapTexts(tree, [configSchema], [], (text, schemas, path) =>
+    absoluteText(text, schemas, { env, base: merged.ownerOf(path)?.base ?? base }),
+  )
+  return absolute as Tree
 }
 
 function originsOf(tree: Tree, merged: Merged): Map<string, Origin> {

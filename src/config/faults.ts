@@ -21,7 +21,10 @@ export function unique(faults: readonly Fault[]): Fault[] {
 /** All faults in one error; the order is that of the file. */
 export function faultsError(faults: readonly Fault[]): AppError {
   const sorted = unique(faults).sort(
-    (a, b) => (a.file ?? '~').localeCompare(b.file ?? '~') || (a.line ?? 0) - (b.line ?? 0),
+    (a, b) =>
+      (a.file ?? '~').localeCompare(b.file ?? '~') ||
+      (a.line ?? 0) - (b.line ?? 0) ||
+      (a.column ?? 0) - (b.column ?? 0),
   )
   const clean = sorted.map((fault) => ({ ...fault, message: redact(fault.message) }))
   const count = clean.length === 1 ? 'one fault' : `${clean.length} faults`

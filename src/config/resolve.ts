@@ -153,6 +153,17 @@ class Resolver {
   }
 }
 
+/** A text as written, with the relative paths in it made absolute. */
+export function absoluteText(text: string, schemas: Schemas, context: references.ReferenceContext): string {
+  const inner = text.replaceAll(
+    /\$\{file:\s*([^}]*)\}/g,
+    (_, path: string) => `\${file:${references.absolutePath(path.trim(), context)}}`,
+  )
+  if (inner.startsWith('${') || inner.startsWith('enc:')) return inner
+  if (hasTrait(schemas, 'path')) return references.absolutePath(inner, context)
+  return hasTrait(schemas, 'storageUrl') ? absoluteUrl(inner, context) : inner
+}
+
 /** `./vault` and `file:./vault` with the folder in front; other URLs as they are. */
 export function absoluteUrl(text: string, context: references.ReferenceContext): string {
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(text) ?? []

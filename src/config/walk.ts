@@ -95,6 +95,25 @@ export function secretNames(schemas: Schemas, found = new Set<string>(), seen = 
   return found
 }
 
+/** A copy with each text replaced; texts that no key of the schema takes stay. `undefined` leaves a key out. */
+export function mapTexts(
+  value: unknown,
+  schemas: Schemas,
+  path: KeyPath,
+  map: (text: string, schemas: Schemas, path: KeyPath) => unknown,
+): unknown {
+  if (schemas.length === 0) return value
+  if (typeof value === 'string') return map(value, schemas, path)
+  if (Array.isArray(value)) {
+    return value.map((item, index) => mapTexts(item, childSchemas(schemas, index, value), [...path, index], map))
+  }
+  if (!isTree(value)) return value
+  const entries = Object.entries(value).map(
+    ([key, item]) => [key, mapTexts(item, childSchemas(schemas, key, value), [...path, key], map)] as const,
+  )
+  return Object.fromEntries(entries.filter(([, item]) => item !== undefined))
+}
+
 /** The value that a text from the environment or a reference stands for. Lists are written with commas, or as JSON. */
 export function valueOfText(schemas: Schemas, text: string): unknown {
   const defs = alternatives(schemas).map(defOf)

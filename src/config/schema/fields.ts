@@ -19,30 +19,32 @@ export const traits = z.registry<Traits>()
 export const secret = (description: string) =>
   z
     .custom<Secret>((value) => isSecret(value) || typeof value === 'string', 'must be a text; put numbers in quotes')
-    .describe(description)
+    .register(z.globalRegistry, { description })
     .register(traits, { secret: true })
 
-export const path = (description: string) => z.string().min(1).describe(description).register(traits, { path: true })
+export const path = (description: string) =>
+  z.string().min(1).register(z.globalRegistry, { description }).register(traits, { path: true })
 
-export const text = (description: string) => z.string().min(1).describe(description)
+export const text = (description: string) => z.string().min(1).register(z.globalRegistry, { description })
 
-export const texts = (description: string) => z.array(z.string().min(1)).describe(description)
+export const texts = (description: string) => z.array(z.string().min(1)).register(z.globalRegistry, { description })
 
 /** One text, or a list of them. */
 export const oneOrMore = (description: string) =>
-  z.union([z.string().min(1), z.array(z.string().min(1))]).describe(description)
+  z.union([z.string().min(1), z.array(z.string().min(1))]).register(z.globalRegistry, { description })
 
-export const flag = (description: string) => z.boolean().describe(description)
+export const flag = (description: string) => z.boolean().register(z.globalRegistry, { description })
 
-export const count = (description: string) => z.number().int().nonnegative().describe(description)
+export const count = (description: string) => z.number().int().nonnegative().register(z.globalRegistry, { description })
 
-export const port = (description: string) => z.number().int().min(1).max(65_535).describe(description)
+export const port = (description: string) =>
+  z.number().int().min(1).max(65_535).register(z.globalRegistry, { description })
 
 export const duration = (description: string) =>
   z
     .string()
     .refine((value) => parses(parseDuration, value), 'must be a duration such as 30s, 5m, 12h or 7d')
-    .describe(description)
+    .register(z.globalRegistry, { description })
 
 export const size = (description: string) =>
   z
@@ -50,7 +52,7 @@ export const size = (description: string) =>
       z.number().int().nonnegative(),
       z.string().refine((value) => parses(parseSize, value), 'must be a size such as 500k, 20m or 4g'),
     ])
-    .describe(description)
+    .register(z.globalRegistry, { description })
 
 /** Names stand in paths, object keys and tags. */
 export const name = z

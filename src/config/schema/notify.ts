@@ -39,7 +39,7 @@ const webhook = settings({
   url,
   secret: secret('Signs the body by HMAC.').optional(),
   method: z.enum(['POST', 'PUT']).describe('POST by default.').optional(),
-  headers: z.record(z.string(), z.string()).describe('Further headers.').optional(),
+  headers: z.record(z.string(), secret('Its value.')).describe('Further headers.').optional(),
 }).describe(later('A webhook'))
 const telegram = settings({
   type: z.literal('telegram'),

@@ -1,0 +1,47 @@
+import type { Clock } from '../base/clock.ts'
+import { AppError } from '../base/errors.ts'
+import type { StorageSettings } from '../model/settings.ts'
+import type { Storage } from '../model/storage.ts'
+import { local } from './local.ts'
+import { memory } from './memory.ts'
+import { mirror, type MirrorEvents } from './mirror.ts'
+import { parseStorageUrl } from './url.ts'
+import { DEFAULT_RETRY, withRetry } from './with-retry.ts'
+
+export interface OpenStorageOptions extends MirrorEvents {
+  /** For drivers over a network; false: try once. */
+  retry?: { attempts: number; baseMs: number; maxMs: number } | false
+  clock?: Clock
+  /** Told of each attempt that failed and will be repeated. */
+  onRetry?: (error: AppError, attempt: number, waitMs: number) => void
+}
+
+/** Opens the storage that settings or an address name. Drivers over a network come with retries. */
+export async function openStorage(from: StorageSettings | string, options: OpenStorageOptions = {}): Promise<Storage> {
+  const settings = typeof from === 'string' ? parseStorageUrl(from) : from
+  switch (settings.type) {
+    case 'file':
+      return local(settings)
+    case 'memory':
+      return memory(settings.name)
+    case 's3': {
+      const { s3 } = await import('./s3.ts')
+      const retry = {
+        ...(options.retry === false ? { ...DEFAULT_RETRY, attempts: 1 } : (options.retry ?? DEFAULT_RETRY)),
+      }
+      const shared = {
+        ...(options.clock && { clock: options.clock }),
+        ...(options.onRetry && { onRetry: options.onRetry }),
+      }
+      return withRetry(s3(settings, { retry, ...shared }), { ...retry, ...shared, driverRepeats: ['put', 'list'] })
+    }
+    case 'mirror': {
+      const members = await Promise.all(settings.members.map((member) => openStorage(member, options)))
+      return mirror(settings, members, options)
+    }
+    default:
+      throw new AppError('storage.invalid', `cannot open the storage type ${(settings as { type: string }).type}`)
+  }
+}
+
+export { parseStorageUrl }

@@ -38,7 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   testing: [...NOUNS, 'operations'],
   http: [...NOUNS, 'app.ts'],
   's3db-plugin': [...NOUNS, 'app.ts'],
-  cli: [...NOUNS, 'app.ts', 'http', 'config'],
+  cli: [...NOUNS, 'app.ts', 'operations', 'http', 'config'],
   'index.ts': ['*'],
 }
 

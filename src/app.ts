@@ -1,0 +1,238 @@
+/**
+ * Builds live objects from settings and binds them to the operations. The only file that knows every driver.
+ * Nothing is opened before it is needed: `list` on a local vault touches no catalogue, no SDK, no thread.
+ */
+import { join, resolve } from 'node:path'
+import { archiveVault } from './archive/vault.ts'
+import { exportArchive, type ExportFormat } from './archive/export.ts'
+import { systemClock, type Clock } from './base/clock.ts'
+import { AppError } from './base/errors.ts'
+import { createLog, type Log } from './base/log.ts'
+import { VERSION } from './base/version.ts'
+import { sqliteCatalogue } from './catalogue/sqlite.ts'
+import type { Catalogue } from './model/catalogue.ts'
+import type { RestoredEntry } from './model/entry.ts'
+import type { RunReport } from './model/report.ts'
+import type { ReportSettings } from './model/settings.ts'
+import type { Job, SourceSettings } from './model/job.ts'
+import { notYet } from './model/later.ts'
+import type { Notifier } from './model/notify.ts'
+import type { ProgressEvent } from './model/progress.ts'
+import type { Run } from './model/run.ts'
+import type { Settings, VaultSettings } from './model/settings.ts'
+import type { Source, Target } from './model/source.ts'
+import type { Vault } from './model/vault.ts'
+import type { Deps, RunLog } from './operations/recorder.ts'
+import { files } from './sources/files/index.ts'
+import type { FilesTargetSettings } from './sources/files/target-settings.ts'
+import { filesTarget } from './sources/files/target.ts'
+import { openStorage, parseStorageUrl } from './storage/open.ts'
+
+export interface AppOptions {
+  clock?: Clock
+  host?: string
+  onEvent?: (run: Run, event: ProgressEvent) => void
+  /** No log files: for tests and for looking only. */
+  silent?: boolean
+}
+
+/** How a vault is opened, beside what is configured. */
+export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'storage'>> {
+  create?: boolean
+  timezone?: string
+}
+
+export interface App extends AsyncDisposable {
+  readonly settings: Settings
+  readonly clock: Clock
+  /** For the operations. The catalogue is opened at its first use. */
+  readonly deps: Deps
+  /** Opens a vault by its configured name, else as a path or URL. The same one again while it is open. */
+  vault(name: string, opening?: VaultOpening): Promise<Vault>
+  job(name: string): Job
+  source(settings: SourceSettings): Source
+  filesTarget(settings: FilesTargetSettings): Target
+  readonly log: Log
+  notifier(name: string): Promise<Notifier>
+  /** Writes the report as configured, or where `where` says; gives the files. */
+  writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
+  /** Tells the notifiers of the report's jobs; gives what could not be sent. */
+  notify(report: RunReport, options?: { signal?: AbortSignal }): Promise<AppError[]>
+  /** Entries as one tar or zip. */
+  export(entries: AsyncIterable<RestoredEntry>, format: ExportFormat): AsyncIterable<Uint8Array>
+  close(): Promise<void>
+}
+
+export function createApp(settings: Settings, options: AppOptions = {}): App {
+  const clock = options.clock ?? systemClock
+  const vaults = new Map<string, Promise<Vault>>()
+  let catalogue: Catalogue | undefined
+  const log = createLog(settings.log, { runLogDir: join(settings.server.dataDir, 'logs', 'runs'), clock })
+
+  const deps: Deps = {
+    clock,
+    get catalogue() {
+      return (catalogue ??= openCatalogue(settings, clock))
+    },
+    ...(options.silent !== true && { openRunLog: (id: string) => runLog(log, id) }),
+    ...(options.onEvent && { onEvent: options.onEvent }),
+    ...(options.host !== undefined && { host: options.host }),
+  }
+
+  async function openVault(name: string, { create, timezone, ...overrides }: VaultOpening): Promise<Vault> {
+    const vaultSettings: VaultSettings = { ...(settings.vaults[name] ?? adHoc(name)), ...overrides }
+    const { retry, bandwidth } = vaultSettings
+    const storage = await openStorage(vaultSettings.storage, { clock, ...(retry && { retry }) })
+    try {
+      const limited = bandwidth === undefined ? storage : await limit(storage, bandwidth, clock)
+      const found = await formatOf(limited)
+      if ((found ?? vaultSettings.format) === 'repository') throw repositoryNotYet(limited.name, found !== undefined)
+      return await archiveVault({
+        storage: limited,
+        settings: vaultSettings,
+        clock,
+        program: `holdfast ${VERSION}`,
+        ...(timezone !== undefined && { timezone }),
+        ...(create !== undefined && { create }),
+      })
+    } catch (error) {
+      await storage.close()
+      throw error
+    }
+  }
+
+  const app: App = {
+    settings,
+    clock,
+    deps,
+    log,
+    async vault(name, opening = {}) {
+      const key = name in settings.vaults ? name : vaultKey(name)
+      const open = vaults.get(key)
+      if (open !== undefined) return open
+      const opened = openVault(name, opening)
+      vaults.set(key, opened)
+      opened.catch(() => vaults.delete(key))
+      return opened
+    },
+    job(name) {
+      const job = settings.jobs[name]
+      if (job !== undefined) return job
+      throw new AppError('job.not-found', `there is no job ${name}`, hintOf(Object.keys(settings.jobs)))
+    },
+    source(source) {
+      if (source.type === 'files') return files(source)
+      throw notYet('source', source.type)
+    },
+    filesTarget,
+    async notifier(name) {
+      const notifier = settings.notify[name]
+      if (notifier === undefined) throw new AppError('config.invalid', `there is no notifier ${name}`)
+      const { openNotifier } = await import('./notify/open.ts')
+      return openNotifier(notifier)
+    },
+    async writeReport(report, where = settings.report) {
+      if (where === undefined) return []
+      const { writeReport } = await import('./notify/write-report.ts')
+      return writeReport(report, where, report.startedAt)
+    },
+    async notify(report, cancel = {}) {
+      const wantedBy = (job: string): string[] => settings.jobs[job]?.notify ?? []
+      const names = [...new Set(report.runs.flatMap(({ job }) => wantedBy(job)))]
+      if (names.length === 0) return []
+      const { notifyAll } = await import('./notify/dispatch.ts')
+      const notifiers = await Promise.all(names.map(async (name) => app.notifier(name)))
+      const deliveries = await notifyAll(report, notifiers, { wantedBy, ...cancel })
+      return deliveries.flatMap(({ error }) => error ?? [])
+    },
+    export: exportArchive,
+    async close() {
+      const open = await Promise.allSettled(vaults.values())
+      await Promise.all(open.map(async (vault) => (vault.status === 'fulfilled' ? vault.value.close() : undefined)))
+      vaults.clear()
+      catalogue?.close()
+      catalogue = undefined
+      log.close()
+    },
+    [Symbol.asyncDispose]: async () => app.close(),
+  }
+  return app
+}
+
+/** Each run has a log of its own; how it ended is in the main log too. */
+function runLog(log: Log, id: string): RunLog {
+  const own = log.openRun(id)
+  return {
+    path: own.path,
+    write(event) {
+      if (event.type === 'stage')
+        own.info(`stage ${event.stage}`, event.detail === undefined ? {} : { detail: event.detail })
+      else if (event.type === 'warning')
+        own.warn(event.message, { code: event.code, ...(event.path !== undefined && { path: event.path }) })
+      else if (event.type === 'log') own[event.level](event.message, event.fields ?? {})
+      else if (event.type === 'end') {
+        const failed = event.error !== undefined
+        for (const each of [own, log])
+          each[failed ? 'error' : 'info'](`run ended: ${event.status}`, {
+            run: id,
+            ...(event.error && { error: event.error }),
+          })
+      }
+    },
+    close: async () => own.close(),
+  }
+}
+
+function openCatalogue({ server }: Settings, clock: Clock): Catalogue {
+  const { catalogue, dataDir } = server
+  if (catalogue === 'sqlite') return sqliteCatalogue(resolve(dataDir, 'catalogue.db'), clock)
+  throw new AppError('config.invalid', 'a catalogue in PostgreSQL does not work yet in this version', {
+    hint: 'Set server.catalogue to sqlite.',
+  })
+}
+
+/** A vault that no configuration names. New ones are archives until the repository engine is there. */
+function adHoc(address: string): VaultSettings {
+  return { name: vaultKey(address), storage: parseStorageUrl(address), format: 'archive' }
+}
+
+/** One spelling for each address: paths absolute. */
+function vaultKey(address: string): string {
+  return /^[a-z][\w+-]*:/i.test(address) ? address : resolve(address)
+}
+
+async function limit(
+  storage: Awaited<ReturnType<typeof openStorage>>,
+  kibPerSecond: number,
+  clock: Clock,
+): Promise<typeof storage> {
+  const { withLimit } = await import('./storage/with-limit.ts')
+  const bytesPerSecond = kibPerSecond * 1024
+  return withLimit(storage, { upload: bytesPerSecond, download: bytesPerSecond, clock })
+}
+
+/** Looks at what is there: our mark, or restic's. */
+async function formatOf(
+  storage: Awaited<ReturnType<typeof openStorage>>,
+): Promise<VaultSettings['format'] | undefined> {
+  if ((await storage.stat('holdfast-vault.json')) !== undefined) return 'archive'
+  if ((await storage.stat('config')) === undefined) return undefined
+  for await (const { key } of storage.list('keys/')) if (/^keys\/[0-9a-f]{64}$/.test(key)) return 'repository'
+  return undefined
+}
+
+function repositoryNotYet(name: string, exists: boolean): AppError {
+  return new AppError(
+    'vault.unsupported',
+    exists ? `${name} is a restic repository` : `a vault of format repository was asked for at ${name}`,
+    {
+      hint: 'This version works with archive vaults: say --format archive, or choose another place.',
+    },
+  )
+}
+
+function hintOf(known: string[]): { hint?: string } {
+  return known.length === 0 ? {} : { hint: `The jobs are: ${known.join(', ')}.` }
+}
+
+export { parseStorageUrl }

@@ -1,0 +1,284 @@
+import { basename, resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { App, VaultOpening } from '../../app.ts'
+import { AppError, toAppError } from '../../base/errors.ts'
+import { VERSION } from '../../base/version.ts'
+import { formatDuration, formatSize } from '../../base/units.ts'
+import type { BackupType } from '../../model/backup.ts'
+import type { Job } from '../../model/job.ts'
+import type { CompressionSettings, EncryptionSettings } from '../../model/settings.ts'
+import type { Context } from '../context.ts'
+import { collect, opening, withPassword } from '../vault-options.ts'
+
+interface BackupOptions {
+  to?: string
+  out?: string
+  vault?: string
+  format?: 'repository' | 'archive'
+  type?: BackupType | 'auto'
+  job?: string
+  tag?: string[]
+  exclude?: string[]
+  include?: string[]
+  excludeIfPresent?: string[]
+  excludeLargerThan?: string
+  oneFileSystem?: boolean
+  compression?: string
+  encrypt?: boolean
+  recipient?: string[]
+  path?: string
+  limitUpload?: number
+  verify?: string
+  passwordFile?: string
+  passwordCommand?: string
+}
+
+const TYPES = ['full', 'incremental', 'differential', 'auto']
+
+export function register(program: Command, context: Context): void {
+  const command = program
+    .command('backup')
+    .description('run configured jobs, or back up files and folders')
+    .argument('[what...]', 'names of jobs; with --to or --out: files and folders')
+    .option('--to <vault>', 'back up to this vault (name, path or URL); made on first use')
+    .option('--out <place>', 'write a plain archive vault here (path or URL)')
+    .option('--format <format>', 'of a new vault: archive')
+    .option('--type <type>', `one of ${TYPES.join(', ')}`)
+    .option('--job <name>', 'job name of an ad hoc backup (default: the name of the first folder)')
+    .option('--tag <tag>', 'tag the backup (repeatable)', collect)
+    .option('--exclude <pattern>', 'leave out, as .gitignore has it (repeatable)', collect)
+    .option('--include <pattern>', 'take only what matches (repeatable)', collect)
+    .option('--exclude-if-present <file>', 'leave out folders that hold this file (repeatable)', collect)
+    .option('--exclude-larger-than <size>', 'leave out larger files, such as 2g')
+    .option('--one-file-system', 'do not enter other file systems')
+    .option('--compression <type[:level]>', 'none, gzip, deflate, brotli, zstd or zip')
+    .option('--path <template>', 'object names of a new archive, such as {job}/{date}_{time}_{type}')
+    .option('--encrypt', 'encrypt with a password (AES-256-GCM)')
+    .option('--recipient <age1...>', 'encrypt for this age recipient (repeatable)', collect)
+    .option('--limit-upload <kib/s>', 'bandwidth limit in KiB a second', Number)
+    .option('--verify <level>', 'prove this right after: V0, V1, V2 or V3', 'V0')
+  withPassword(command).action(async (what: string[], options: BackupOptions) => backup(context, what, options))
+}
+
+async function backup(context: Context, what: string[], options: BackupOptions): Promise<void> {
+  const app = await context.app()
+  checkOptions(options)
+  const target = options.to ?? options.out ?? options.vault
+  const jobs = target === undefined ? configuredJobs(app, what) : [adHocJob(what, options, target)]
+  const openVault = target === undefined ? opening(context, options) : adHocOpening(app, context, options, target)
+  if (context.options.dryRun === true) return dryRun(context, app, jobs)
+  const { runJobs } = await import('../../operations/run-jobs.ts')
+  const results = await runJobs(
+    app.deps,
+    jobs,
+    {
+      source: (job) => app.source(job.source),
+      vault: async (name, job) => {
+        const timezone = job.schedule?.timezone
+        const bandwidth = options.limitUpload ?? job.bandwidth
+        return app.vault(name, {
+          create: true,
+          ...openVault,
+          ...(timezone && { timezone }),
+          ...(bandwidth && { bandwidth }),
+        })
+      },
+    },
+    {
+      signal: context.signal,
+      ...(options.type && { type: options.type }),
+      ...(target === undefined && options.tag && { tags: options.tag }),
+      onDone: (done) => show(context, done),
+    },
+  )
+  await tell(context, app, results)
+  context.exitCode = exitCodeOf(results)
+}
+
+/** Report and messages. Neither makes a backup fail; what went wrong with them is said. */
+async function tell({ out, signal }: Context, app: App, results: Results): Promise<void> {
+  if (results.length === 0 || (app.settings.report === undefined && Object.keys(app.settings.notify).length === 0))
+    return
+  const { reportOf } = await import('../../operations/tell.ts')
+  const report = reportOf(app.deps, VERSION, results)
+  try {
+    for (const path of await app.writeReport(report)) out.note(`report: ${path}`)
+  } catch (error) {
+    out.note(`warning: the report could not be written: ${toAppError(error).message}`)
+  }
+  for (const error of await app.notify(report, { signal })) {
+    app.log.error(error.message, { code: error.code })
+    out.note(`warning: ${error.message}`)
+  }
+}
+
+type Results = Awaited<ReturnType<typeof import('../../operations/run-jobs.ts').runJobs>>
+
+/** One failure's own code; of several different ones, 1. Warnings are 3. */
+export function exitCodeOf(results: Results): number {
+  const codes = new Set(results.map(({ run, error }) => error?.exit ?? (run.status === 'warning' ? 3 : 0)))
+  codes.delete(0)
+  if (codes.size > 1) codes.delete(3)
+  return codes.size === 0 ? 0 : codes.size === 1 ? ([...codes][0] as number) : 1
+}
+
+function checkOptions({ type, verify, compression }: BackupOptions): void {
+  if (type !== undefined && !TYPES.includes(type))
+    throw new AppError('usage.invalid', `--type ${type} is none of ${TYPES.join(', ')}`)
+  if (verify !== undefined && !/^V[0-4]$/.test(verify))
+    throw new AppError('usage.invalid', `--verify ${verify} is none of V0, V1, V2, V3, V4`)
+  if (compression !== undefined) compressionOf(compression)
+}
+
+function configuredJobs(app: App, names: string[]): Job[] {
+  const jobs =
+    names.length > 0
+      ? names.map((name) => app.job(name))
+      : Object.values(app.settings.jobs).filter(({ enabled }) => enabled)
+  if (jobs.length > 0) return jobs
+  throw new AppError('usage.invalid', 'no job is configured', {
+    hint: 'Back up a folder with `holdfast backup FOLDER --to VAULT`, or configure jobs in holdfast.yaml.',
+  })
+}
+
+function adHocJob(paths: string[], options: BackupOptions, target: string): Job {
+  if (paths.length === 0)
+    throw new AppError('usage.invalid', 'no file or folder was named', {
+      hint: 'Write `holdfast backup FOLDER --to VAULT`.',
+    })
+  const absolute = paths.map((path) => resolve(path))
+  const { exclude, include, excludeIfPresent, excludeLargerThan, oneFileSystem } = options
+  return {
+    name: options.job ?? (basename(absolute[0] as string) || 'root'),
+    enabled: true,
+    source: {
+      type: 'files',
+      paths: absolute,
+      ...(exclude && { exclude }),
+      ...(include && { include }),
+      ...(excludeIfPresent && { excludeIfPresent }),
+      ...(excludeLargerThan !== undefined && { excludeLargerThan }),
+      ...(oneFileSystem !== undefined && { oneFileSystem }),
+    },
+    vaults: [target],
+    type: options.type ?? (options.out === undefined ? 'auto' : 'full'),
+    verify: { afterBackup: (options.verify ?? 'V0') as Job['verify']['afterBackup'], assert: [] },
+    notify: [],
+    hooks: { before: [], after: [], onFailure: [] },
+    tags: options.tag ?? [],
+  }
+}
+
+function adHocOpening(app: App, context: Context, options: BackupOptions, target: string): VaultOpening {
+  const { format, compression, path, out } = options
+  const password = context.password(options)
+  const own = {
+    ...(format !== undefined && { format }),
+    ...(compression !== undefined && { compression: compressionOf(compression) }),
+    ...(path !== undefined && { path }),
+  }
+  if (target in app.settings.vaults) return { ...own, ...(password && { password }) }
+  const encryption = encryptionOf(options, password !== undefined)
+  if (encryption === undefined && password === undefined && out === undefined) {
+    context.out.note(`note: ${target} is not encrypted; set HOLDFAST_PASSWORD or say --encrypt to encrypt it`)
+  }
+  return { ...own, ...(encryption && { encryption }), ...(password && encryption?.type !== 'none' && { password }) }
+}
+
+/** `--out` is plain unless it is asked for; `--to` takes the password that is there. */
+function encryptionOf(
+  { encrypt, recipient, out }: BackupOptions,
+  hasPassword: boolean,
+): EncryptionSettings | undefined {
+  if (recipient !== undefined) return { type: 'age', recipients: recipient }
+  if (encrypt === true && !hasPassword) throw new AppError('vault.no-password', '--encrypt needs a password')
+  if (encrypt === true) return { type: 'aes-256-gcm' }
+  return out === undefined ? undefined : { type: 'none' }
+}
+
+export function compressionOf(text: string): CompressionSettings {
+  const [type = '', level] = text.split(':')
+  if (!['none', 'gzip', 'deflate', 'brotli', 'zstd', 'zip'].includes(type)) {
+    throw new AppError('usage.invalid', `${type} is not a compression`, {
+      hint: 'Use none, gzip, deflate, brotli, zstd or zip, with a level as in gzip:9.',
+    })
+  }
+  const limits: Record<string, number> = { gzip: 9, deflate: 9, zip: 9, zstd: 22, brotli: 11 }
+  if (level === undefined) return { type: type as CompressionSettings['type'] }
+  const number = Number(level)
+  if (!Number.isInteger(number) || number < 1 || number > (limits[type] ?? 0))
+    throw new AppError('usage.invalid', `${text}: the level is a number from 1 to ${limits[type] ?? 0}`)
+  return { type: type as CompressionSettings['type'], level: number }
+}
+
+/** Walks the source and says what would be read. */
+async function dryRun(context: Context, app: App, jobs: Job[]): Promise<void> {
+  for (const job of jobs) {
+    const source = app.source(job.source)
+    const warnings: string[] = []
+    const reading = await source.read({ signal: context.signal, onWarning: ({ message }) => warnings.push(message) })
+    let [files, bytes] = [0, 0]
+    try {
+      for await (const entry of reading.entries()) {
+        if (entry.kind !== 'file') continue
+        files += 1
+        bytes += entry.size
+        if (context.options.verbose === true) context.out.note(`${formatSize(entry.size).padStart(10)}  /${entry.path}`)
+      }
+    } finally {
+      await reading.close()
+    }
+    const summary = {
+      message_type: 'summary',
+      dry_run: true,
+      job: job.name,
+      vaults: job.vaults,
+      total_files_processed: files,
+      total_bytes_processed: bytes,
+      warnings,
+    }
+    context.out.line(summary)
+    context.out.print(
+      `${job.name}: would read ${files} files, ${formatSize(bytes)}, for ${job.vaults.join(', ')}${warnings.length > 0 ? ` (${warnings.length} warnings)` : ''}`,
+    )
+    if (warnings.length > 0) context.exitCode = 3
+  }
+}
+
+function show({ out }: Context, { job, vault, run, result, error }: Results[number]): void {
+  const seconds = run.startedAt && run.endedAt ? (run.endedAt.getTime() - run.startedAt.getTime()) / 1000 : 0
+  const made = result?.backup
+  out.settle()
+  out.line({
+    message_type: 'summary',
+    run_id: run.id,
+    job,
+    vault,
+    backup_id: made?.id ?? run.backupId ?? null,
+    status: run.status,
+    ...run.summary,
+    duration_seconds: seconds,
+    proof: made?.proof,
+    ...(result?.pruned && { pruned: result.pruned.remove.map(({ id }) => id) }),
+    warnings: run.warnings,
+  })
+  if (error !== undefined) {
+    out.error(error)
+    return
+  }
+  if (result === undefined || made === undefined) return
+  const mark = run.status === 'warning' ? out.paint('yellow', '!') : out.paint('green', '✓')
+  const changes = [`${result.filesNew} new`, `${result.filesChanged} changed`, `${result.filesUnmodified} unchanged`]
+  if (result.filesDeleted > 0) changes.push(`${result.filesDeleted} deleted`)
+  if (result.filesMoved > 0) changes.push(`${result.filesMoved} moved`)
+  const lines = [
+    `${mark} ${out.paint('bold', job)} → ${vault}  ${made.id}`,
+    `  ${made.files} files, ${formatSize(made.sourceBytes)}: ${changes.join(', ')}`,
+    `  stored ${formatSize(result.dataAddedPacked)} in ${formatDuration(seconds * 1000)}, proved ${made.proof.level}`,
+  ]
+  if (run.warningCount > 0)
+    lines.push(`  ${run.warningCount} warnings: see \`holdfast run show ${run.id.slice(0, 8)}\``)
+  if (result.pruned && result.pruned.remove.length > 0)
+    lines.push(`  pruned ${result.pruned.remove.length} old backups, ${formatSize(result.pruned.bytesFreed)} freed`)
+  out.print(lines.join('\n'))
+}

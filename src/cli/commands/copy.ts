@@ -1,0 +1,71 @@
+import type { Command } from 'commander'
+import { formatSize } from '../../base/units.ts'
+import type { Context } from '../context.ts'
+import { compressionOf } from './backup.ts'
+import { findBackup, openVaults, opening, withFilter, type VaultOptions } from '../vault-options.ts'
+
+interface CopyOptions extends VaultOptions {
+  to: string
+  all?: boolean
+  toPasswordFile?: string
+  compression?: string
+}
+
+export function register(program: Command, context: Context): void {
+  withFilter(program.command('copy').description('copy backups to another vault, whole and each by itself'))
+    .argument('[backup...]', 'ids, or latest')
+    .requiredOption('--to <vault>', 'where to; made on first use')
+    .option('--all', 'every backup that the other vault does not have')
+    .option('--to-password-file <file>', 'the password of the other vault, if it is another one')
+    .option('--compression <type[:level]>', 'of the copies')
+    .action(async (references: string[], options: CopyOptions) => copyCommand(context, references, options))
+}
+
+async function copyCommand(context: Context, references: string[], options: CopyOptions): Promise<void> {
+  const app = await context.app()
+  const { out, signal } = context
+  const password = context.password({
+    ...(options.toPasswordFile !== undefined ? { passwordFile: options.toPasswordFile } : options),
+  })
+  const target = await app.vault(options.to, {
+    create: true,
+    ...(options.to in app.settings.vaults ? {} : opening(context, options)),
+    ...(password && !(options.to in app.settings.vaults) && { password }),
+    ...(options.compression !== undefined && { compression: compressionOf(options.compression) }),
+  })
+  const chosen =
+    references.length > 0 && options.all !== true
+      ? await Promise.all(references.map(async (reference) => findBackup(context, reference, options)))
+      : []
+  if (options.all === true || references.length === 0) {
+    for (const vault of await openVaults(context, options)) {
+      if (vault === target) continue
+      for (const backup of await vault.backups({ signal }))
+        if (options.job === undefined || backup.job === options.job) chosen.push({ vault, backup })
+    }
+  }
+  const { copy } = await import('../../operations/copy.ts')
+  for (const { vault, backup } of chosen) {
+    if (context.options.dryRun === true) {
+      out.line({ message_type: 'copy', backup_id: backup.id, to: target.name, dry_run: true })
+      out.print(`would copy ${backup.id} to ${target.name}`)
+      continue
+    }
+    const { run, result, error } = await copy(app.deps, vault, backup, target, { signal })
+    out.settle()
+    out.line({
+      message_type: 'summary',
+      run_id: run.id,
+      backup_id: backup.id,
+      copy_id: result?.copy?.id ?? null,
+      status: run.status,
+      skipped: result?.skipped ?? false,
+    })
+    if (error !== undefined) throw error
+    if (result?.skipped === true) out.print(`${backup.id} is in ${target.name} already`)
+    else if (result?.copy)
+      out.print(
+        `${out.paint('green', '✓')} ${backup.id} → ${target.name}  ${result.copy.id}, ${formatSize(result.copy.storedBytes)}`,
+      )
+  }
+}

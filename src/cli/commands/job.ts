@@ -1,0 +1,93 @@
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import type { Job } from '../../model/job.ts'
+import type { Context } from '../context.ts'
+import { table } from '../output.ts'
+
+export function register(program: Command, context: Context): void {
+  const job = program.command('job').description('the jobs of the configuration')
+  job
+    .command('list')
+    .description('all jobs, with their last run')
+    .action(async () => list(context))
+  job
+    .command('show')
+    .description('one job, every default filled in')
+    .argument('<name>')
+    .action(async (name: string) => {
+      const app = await context.app()
+      const shown = app.job(name)
+      const last = app.deps.catalogue.runs({ job: name, limit: 5 })
+      context.out.result(
+        { ...shown, runs: last },
+        () =>
+          describe(shown) +
+          last
+            .map(
+              (run) =>
+                `\n  ${run.createdAt.toISOString()}  ${run.kind}  ${run.status}${run.error ? `: ${run.error.message}` : ''}`,
+            )
+            .join(''),
+      )
+    })
+  job
+    .command('export')
+    .description('the jobs as configuration, without secrets')
+    .option('--format <format>', 'yaml, json or toml', 'yaml')
+    .action(async ({ format }: { format: string }) => {
+      const { exportConfig } = await import('../../config/transfer.ts')
+      if (!['yaml', 'json', 'toml'].includes(format))
+        throw new AppError('usage.invalid', `--format ${format} is none of yaml, json, toml`)
+      const { text } = await exportConfig(await context.config(), { format: format as 'yaml' })
+      process.stdout.write(text)
+    })
+}
+
+async function list(context: Context): Promise<void> {
+  const app = await context.app()
+  const jobs = Object.values(app.settings.jobs).map((job) => {
+    const [last] = app.deps.catalogue.runs({ job: job.name, kind: 'backup', limit: 1 })
+    const good = app.deps.catalogue.backups({ job: job.name }).at(-1)
+    return {
+      name: job.name,
+      enabled: job.enabled,
+      source: job.source.type,
+      vaults: job.vaults,
+      type: job.type,
+      lastRun: last && { id: last.id, status: last.status, at: last.createdAt },
+      lastBackup: good && { id: good.id, at: good.time, proof: good.proof },
+    }
+  })
+  const { out } = context
+  out.result(jobs, () =>
+    jobs.length === 0
+      ? 'no jobs are configured'
+      : table(
+          ['JOB', 'SOURCE', 'VAULTS', 'LAST RUN', 'STATUS', 'LAST BACKUP', 'PROOF'],
+          jobs.map((job) => [
+            job.enabled ? job.name : `${job.name} (off)`,
+            job.source,
+            job.vaults.join(','),
+            job.lastRun?.at.toISOString().slice(0, 19) ?? '–',
+            job.lastRun?.status ?? 'never',
+            job.lastBackup?.id ?? '–',
+            job.lastBackup?.proof.level ?? '–',
+          ]),
+        ),
+  )
+}
+
+function describe(job: Job): string {
+  const source = job.source.type === 'files' ? job.source.paths.join(' ') : job.source.type
+  const keep = Object.entries(job.retention ?? {}).map(([rule, value]) => `${rule} ${String(value)}`)
+  return [
+    `${job.name}${job.enabled ? '' : ' (off)'}`,
+    `  source     ${source}`,
+    `  vaults     ${job.vaults.join(', ')}`,
+    `  type       ${job.type}${job.fullEvery === undefined ? '' : `, full every ${job.fullEvery}`}`,
+    `  retention  ${keep.length > 0 ? keep.join(', ') : 'keep all'}`,
+    `  verify     ${job.verify.afterBackup} after each backup`,
+    `  schedule   ${job.schedule?.cron ?? 'none'}`,
+    'last runs:',
+  ].join('\n')
+}

@@ -1,0 +1,158 @@
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import { formatSize } from '../../base/units.ts'
+import type { Retention } from '../../model/retention.ts'
+import type { Vault } from '../../model/vault.ts'
+import type { PrunePlan, PruneItem } from '../../operations/prune.ts'
+import type { Context } from '../context.ts'
+import { table } from '../output.ts'
+import { collect, openVault, opening, withVault, type VaultOptions } from '../vault-options.ts'
+
+interface PruneOptions extends VaultOptions {
+  keepLast?: number
+  keepHourly?: number
+  keepDaily?: number
+  keepWeekly?: number
+  keepMonthly?: number
+  keepYearly?: number
+  keepWithin?: string
+  keepTag?: string[]
+  keepDays?: number
+  timezone?: string
+}
+
+export function register(program: Command, context: Context): void {
+  withVault(
+    program.command('prune').aliases(['prune-backups', 'forget']).description('remove backups that no rule keeps'),
+  )
+    .argument('[job...]', 'jobs whose retention is applied; all that have one if none is named')
+    .option('--keep-last <n>', 'keep the newest N', Number)
+    .option('--keep-hourly <n>', 'keep the newest of each of N hours', Number)
+    .option('--keep-daily <n>', '… days', Number)
+    .option('--keep-weekly <n>', '… weeks', Number)
+    .option('--keep-monthly <n>', '… months', Number)
+    .option('--keep-yearly <n>', '… years', Number)
+    .option('--keep-within <duration>', 'keep all within this before the newest, such as 2y5m7d', String)
+    .option('--keep-days <n>', 'keep all of the last N days', Number)
+    .option('--keep-tag <tag>', 'keep all with this tag (repeatable)', collect)
+    .option('--timezone <zone>', 'whose calendar counts (default: of the job, else UTC)')
+    .option('--prune', 'accepted for those used to restic; removing is what this does')
+    .action(async (jobs: string[], options: PruneOptions) => prune(context, jobs, options))
+}
+
+interface Task {
+  vault: Vault
+  job?: string
+  retention: Retention
+  timezone?: string
+}
+
+async function prune(context: Context, jobs: string[], options: PruneOptions): Promise<void> {
+  const app = await context.app()
+  const { planPrune, applyPrune } = await import('../../operations/prune.ts')
+  const { recorded } = await import('../../operations/recorder.ts')
+  const total: PrunePlan = { keep: [], remove: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
+  for (const task of await tasksOf(context, jobs, options)) {
+    const { vault, ...request } = task
+    let plan = await planPrune(app.deps, vault, request)
+    if (context.options.dryRun !== true) {
+      const planned = plan
+      const { result, error } = await recorded(
+        app.deps,
+        { kind: 'prune', job: task.job ?? '', vault: vault.name },
+        async (handle) => {
+          handle.stage('prune')
+          await vault.tidy({ signal: context.signal })
+          const applied = await applyPrune(app.deps, vault, planned, { handle, signal: context.signal })
+          handle.run.summary = { removed: applied.remove.map(({ id }) => id), bytes_freed: applied.bytesFreed }
+          return applied
+        },
+      )
+      if (error !== undefined) throw error
+      plan = result ?? plan
+    }
+    total.keep.push(...plan.keep)
+    total.remove.push(...plan.remove)
+    total.bytesFreed += plan.bytesFreed
+  }
+  const shape = ({ id, job, reasons }: PruneItem): Record<string, unknown> => ({ id, job, reasons })
+  context.out.result(
+    {
+      keep: total.keep.map(shape),
+      remove: total.remove.map(shape),
+      applied: total.applied,
+      bytes_freed: total.bytesFreed,
+    },
+    () => text(context, total),
+  )
+}
+
+async function tasksOf(context: Context, names: string[], options: PruneOptions): Promise<Task[]> {
+  const app = await context.app()
+  const adHoc = retentionOf(options)
+  const { timezone } = options
+  if (adHoc !== undefined) {
+    const job = names[0] ?? options.job
+    return [
+      {
+        vault: await openVault(context, options),
+        retention: adHoc,
+        ...(job !== undefined && { job }),
+        ...(timezone !== undefined && { timezone }),
+      },
+    ]
+  }
+  const jobs = names.length > 0 ? names.map((name) => app.job(name)) : Object.values(app.settings.jobs)
+  const tasks: Task[] = []
+  for (const { name, retention, schedule, vaults } of jobs) {
+    if (retention === undefined || (options.job !== undefined && name !== options.job)) continue
+    const zone = timezone ?? schedule?.timezone
+    for (const vault of vaults) {
+      if (options.vault !== undefined && vault !== options.vault) continue
+      tasks.push({
+        vault: await app.vault(vault, opening(context, options)),
+        job: name,
+        retention,
+        ...(zone !== undefined && { timezone: zone }),
+      })
+    }
+  }
+  if (tasks.length > 0) return tasks
+  throw new AppError('usage.invalid', 'there is no retention to apply', {
+    hint: 'Say --keep-last N and the like, or give the job a retention.',
+  })
+}
+
+function retentionOf(options: PruneOptions): Retention | undefined {
+  const counts = {
+    last: options.keepLast,
+    hourly: options.keepHourly,
+    daily: options.keepDaily,
+    weekly: options.keepWeekly,
+    monthly: options.keepMonthly,
+    yearly: options.keepYearly,
+    days: options.keepDays,
+  }
+  for (const [name, count] of Object.entries(counts)) {
+    if (count !== undefined && (!Number.isInteger(count) || count < 0))
+      throw new AppError('usage.invalid', `--keep-${name} takes a whole number`)
+  }
+  const given = Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== undefined)) as Retention
+  if (options.keepWithin !== undefined) given.within = options.keepWithin
+  if (options.keepTag !== undefined) given.tags = options.keepTag
+  return Object.keys(given).length === 0 ? undefined : given
+}
+
+function text({ out }: Context, plan: PrunePlan): string {
+  const row =
+    (mark: string) =>
+    (item: PruneItem): string[] => [mark, item.id, item.job, formatSize(item.storedBytes), item.reasons.join('; ')]
+  const rows = [
+    ...plan.keep.map(row(out.paint('green', 'keep'))),
+    ...plan.remove.map(row(out.paint('red', plan.applied ? 'removed' : 'remove'))),
+  ]
+  const verb = plan.applied
+    ? `removed ${plan.remove.length} backups, ${formatSize(plan.bytesFreed)} freed`
+    : `dry run: would remove ${plan.remove.length} backups`
+  return `${table(['', 'ID', 'JOB', 'STORED', 'WHY'], rows, [3])}\n${verb}, kept ${plan.keep.length}`
+}

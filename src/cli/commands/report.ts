@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import { VERSION } from '../../base/version.ts'
+import type { Context } from '../context.ts'
+
+export function register(program: Command, context: Context): void {
+  program
+    .command('report')
+    .description('write the report of the last runs as a self-contained page, or as JSON')
+    .option('--html <file>', 'where to write the page', './holdfast-report.html')
+    .option('--json-file <file>', 'also write it as JSON')
+    .option('--job <name>', 'only this job')
+    .action(async (options: { html: string; jsonFile?: string; job?: string }) => {
+      const app = await context.app()
+      const { reportOfLastRuns } = await import('../../operations/tell.ts')
+      const report = reportOfLastRuns(app.deps, VERSION, options.job)
+      if (report.runs.length === 0) throw new AppError('usage.invalid', 'there are no runs to report on')
+      const written = await app.writeReport(report, {
+        html: options.html,
+        ...(options.jsonFile !== undefined && { json: options.jsonFile }),
+      })
+      context.out.result({ written }, () => `wrote ${written.join(', ')}`)
+    })
+}

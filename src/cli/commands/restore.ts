@@ -1,0 +1,161 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import { displayPath, isUnder } from '../../base/paths.ts'
+import { formatDuration, formatSize } from '../../base/units.ts'
+import type { Entry } from '../../model/entry.ts'
+import type { EntrySelection } from '../../model/vault.ts'
+import { globMatcher } from '../globs.ts'
+import type { Context } from '../context.ts'
+import { collect, findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+
+interface RestoreOptions extends VaultOptions {
+  to?: string
+  inPlace?: boolean
+  only?: string[]
+  exclude?: string[]
+  overwrite?: 'never' | 'if-newer' | 'if-changed' | 'always'
+  delete?: boolean
+  ownership?: boolean
+  sparse?: boolean
+  partial?: boolean
+}
+
+const OVERWRITE = ['never', 'if-newer', 'if-changed', 'always']
+
+export function register(program: Command, context: Context): void {
+  withFilter(program.command('restore').description('bring a backup, or a part of it, back'))
+    .argument('[backup]', 'id or its beginning, latest, or ID:/sub/path', 'latest')
+    .option('--to <folder>', 'restore below this folder, by full path')
+    .option('--in-place', 'restore to where it came from')
+    .option('--only <path|glob>', 'only this file, folder or pattern (repeatable)', collect)
+    .option('--exclude <glob>', 'not this (repeatable)', collect)
+    .option('--overwrite <mode>', `what to do with what exists: ${OVERWRITE.join(', ')}; refused unless said`)
+    .option('--delete', 'remove from restored folders what the backup does not have')
+    .option('--no-ownership', 'do not set owners')
+    .option('--ownership', 'set owners, devices and special attributes (default for root)')
+    .option('--sparse', 'make holes for zeros in all files')
+    .option('--partial', 'of a damaged chain, restore what is left')
+    .action(async (backup: string, options: RestoreOptions) => restoreCommand(context, backup, options))
+}
+
+async function restoreCommand(context: Context, reference: string, options: RestoreOptions): Promise<void> {
+  const { out, signal } = context
+  const dryRun = context.options.dryRun === true
+  if ((options.to === undefined) === (options.inPlace !== true)) {
+    throw new AppError('usage.invalid', 'say where to restore', {
+      hint: 'Write --to FOLDER, or --in-place to restore where it came from.',
+    })
+  }
+  if (options.overwrite !== undefined && !OVERWRITE.includes(options.overwrite))
+    throw new AppError('usage.invalid', `--overwrite ${options.overwrite} is none of ${OVERWRITE.join(', ')}`)
+  const app = await context.app()
+  const { vault, backup, under } = await findBackup(context, reference, options)
+  const selection = selectionOf(options, under)
+  const { overwrite, ownership, sparse, delete: remove } = options
+  const whole = selection.want === undefined && under === undefined
+  const target = app.filesTarget({
+    root: options.inPlace === true ? '/' : resolve(options.to as string),
+    ...(options.inPlace === true
+      ? { inPlace: backup.paths }
+      : under !== undefined && { strip: await stripOf(vault, backup.id, under) }),
+    ...(overwrite && { overwrite }),
+    ...(ownership !== undefined && { ownership }),
+    ...(sparse !== undefined && { sparse }),
+    ...(remove === true && { delete: deleteRoots(options, under, backup.paths) }),
+    ...(whole && { expectedBytes: backup.sourceBytes }),
+    dryRun,
+  })
+  const { restore } = await import('../../operations/restore.ts')
+  const effects: { effect: string; path: string }[] = []
+  const { run, result, error } = await restore(
+    app.deps,
+    vault,
+    {
+      backup,
+      target,
+      selection,
+      dryRun,
+      ...(options.partial === true && { partial: true }),
+      onEffect: (entry, effect) => {
+        if (dryRun && entry.kind !== 'directory') effects.push({ effect, path: displayPath(entry.path) })
+        else if (context.options.verbose === true) out.note(`${effect.padEnd(9)} ${displayPath(entry.path)}`)
+      },
+    },
+    { signal },
+  )
+  const seconds = ((run.endedAt ?? run.createdAt).getTime() - run.createdAt.getTime()) / 1000
+  out.line({
+    message_type: 'summary',
+    run_id: run.id,
+    backup_id: backup.id,
+    status: run.status,
+    files_restored: result?.files ?? 0,
+    bytes_restored: result?.bytes ?? 0,
+    duration_seconds: seconds,
+    ...(dryRun && { dry_run: true, effects }),
+    ...(result && { counts: result.effects, missing: result.missing }),
+    warnings: run.warnings,
+  })
+  if (error !== undefined) throw error
+  if (result === undefined) return
+  if (dryRun) {
+    for (const { effect, path } of effects) out.print(`${effect.padEnd(9)} ${path}`)
+    out.print(
+      `dry run: ${
+        Object.entries(result.effects)
+          .filter(([, count]) => count > 0)
+          .map(([effect, count]) => `${count} ${effect}`)
+          .join(', ') || 'nothing to do'
+      }`,
+    )
+  } else {
+    out.print(
+      `${out.paint('green', '✓')} restored ${result.files} items, ${formatSize(result.bytes)}, of ${backup.id} to ${target.name} in ${formatDuration(seconds * 1000)}`,
+    )
+  }
+  if (run.status === 'warning') context.exitCode = 3
+}
+
+export function selectionOf(
+  { only, exclude }: { only?: string[]; exclude?: string[] },
+  under: string | undefined,
+): EntrySelection {
+  const wanted = only?.map((text) => globMatcher(text))
+  const unwanted = exclude?.map((text) => globMatcher(text))
+  if (wanted === undefined && unwanted === undefined) return under === undefined ? {} : { under }
+  const want = ({ path }: Entry): boolean =>
+    (wanted?.some((matches) => matches(path)) ?? true) && unwanted?.some((matches) => matches(path)) !== true
+  return { ...(under !== undefined && { under }), want }
+}
+
+/** What is above the part is stripped; of a single file its folder. */
+async function stripOf(
+  vault: Awaited<ReturnType<typeof findBackup>>['vault'],
+  id: string,
+  under: string,
+): Promise<string> {
+  for await (const entry of vault.entries(id, { under })) {
+    if (entry.path !== under) break
+    return entry.kind === 'directory' ? under : under.slice(0, Math.max(under.lastIndexOf('/'), 0))
+  }
+  throw new AppError('backup.not-found', `there is no ${under} in ${id}`, {
+    hint: `See what is in it with \`holdfast ls ${id}\`.`,
+  })
+}
+
+function deleteRoots({ only, exclude }: RestoreOptions, under: string | undefined, paths: readonly string[]): string[] {
+  if (only !== undefined || exclude !== undefined) {
+    throw new AppError('usage.invalid', '--delete works on whole folders, not with --only or --exclude', {
+      hint: 'Restore a folder with ID:/path --delete.',
+    })
+  }
+  const roots = paths.map((path) => path.replace(/^\//, ''))
+  if (under === undefined) return roots
+  if (!roots.some((root) => isUnder(under, root)))
+    throw new AppError(
+      'usage.invalid',
+      `${under} is above what was backed up: --delete would remove what the backup never had`,
+    )
+  return [under]
+}

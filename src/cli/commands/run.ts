@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import { formatDuration } from '../../base/units.ts'
+import type { Catalogue } from '../../model/catalogue.ts'
+import type { Run, RunStatus } from '../../model/run.ts'
+import type { Context } from '../context.ts'
+import { table } from '../output.ts'
+
+interface ListOptions {
+  job?: string
+  status?: string
+  limit: number
+}
+
+export function register(program: Command, context: Context): void {
+  const run = program.command('run').description('what has been done: runs of all kinds')
+  run
+    .command('list')
+    .description('runs, newest first')
+    .option('--job <name>', 'only of this job')
+    .option('--status <status>', 'only with this status')
+    .option('--limit <n>', 'at most so many', Number, 20)
+    .action(async (options: ListOptions) => list(context, options))
+  run
+    .command('show')
+    .description('one run, with its stages and warnings')
+    .argument('<id>', 'id or its beginning')
+    .action(async (id: string) => {
+      const found = findRun((await context.app()).deps.catalogue, id)
+      context.out.result(found, () => describe(found))
+    })
+  run
+    .command('logs')
+    .description('the log of a run')
+    .argument('<id>', 'id or its beginning')
+    .option('-f, --follow', 'go on until the run ends')
+    .action(async (id: string, { follow }: { follow?: boolean }) => logs(context, id, follow === true))
+}
+
+async function list(context: Context, { job, status, limit }: ListOptions): Promise<void> {
+  const { catalogue } = (await context.app()).deps
+  catalogue.reapRuns()
+  const runs = catalogue.runs({
+    limit,
+    ...(job !== undefined && { job }),
+    ...(status !== undefined && { status: [status as RunStatus] }),
+  })
+  context.out.result(runs, () =>
+    runs.length === 0
+      ? 'no runs'
+      : table(
+          ['ID', 'KIND', 'JOB', 'VAULT', 'STARTED (UTC)', 'TOOK', 'STATUS', ''],
+          runs.map((run) => [
+            run.id.slice(0, 8),
+            run.kind,
+            run.job,
+            run.vault ?? '',
+            run.createdAt.toISOString().slice(0, 19).replace('T', ' '),
+            took(run),
+            mark(context, run.status),
+            run.error?.message ?? (run.warningCount > 0 ? `${run.warningCount} warnings` : ''),
+          ]),
+        ),
+  )
+}
+
+const took = (run: Run): string => (run.endedAt ? formatDuration(run.endedAt.getTime() - run.createdAt.getTime()) : '…')
+
+function mark({ out }: Context, status: RunStatus): string {
+  if (status === 'success') return out.paint('green', '✓ success')
+  if (status === 'warning') return out.paint('yellow', '! warning')
+  return status === 'failed' || status === 'interrupted' ? out.paint('red', `✕ ${status}`) : status
+}
+
+function findRun(catalogue: Catalogue, id: string): Run {
+  catalogue.reapRuns()
+  const exact = catalogue.run(id)
+  if (exact !== undefined) return exact
+  const matches = catalogue.runs({ limit: 10_000 }).filter((run) => run.id.startsWith(id))
+  if (matches.length === 1) return matches[0] as Run
+  throw new AppError(
+    'usage.invalid',
+    matches.length === 0 ? `there is no run ${id}` : `${matches.length} runs begin with ${id}`,
+    { hint: 'See `holdfast run list`.' },
+  )
+}
+
+function describe(run: Run): string {
+  const lines = [
+    `${run.kind} ${run.job}${run.vault === undefined ? '' : ` → ${run.vault}`}: ${run.status}`,
+    `  id       ${run.id}`,
+    `  started  ${run.createdAt.toISOString()}, took ${took(run)}`,
+    ...(run.backupId === undefined ? [] : [`  backup   ${run.backupId}`]),
+    ...Object.entries(run.summary ?? {}).map(
+      ([key, value]) =>
+        `  ${key.replaceAll('_', ' ')}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+    ),
+    ...run.stages.map(
+      ({ stage, startedAt, endedAt, status }) =>
+        `  ${stage.padEnd(8)} ${status}${endedAt ? `  ${formatDuration(endedAt.getTime() - startedAt.getTime())}` : ''}`,
+    ),
+  ]
+  if (run.error) lines.push(`  error ${run.error.code}: ${run.error.message}`, `    ${run.error.hint}`)
+  for (const { code, message, path } of run.warnings)
+    lines.push(`  ${code}: ${path === undefined ? '' : `${path}: `}${message}`)
+  if (run.warningCount > run.warnings.length)
+    lines.push(
+      `  … and ${run.warningCount - run.warnings.length} more warnings: see \`holdfast run logs ${run.id.slice(0, 8)}\``,
+    )
+  return lines.join('\n')
+}
+
+async function logs(context: Context, id: string, follow: boolean): Promise<void> {
+  const { catalogue } = (await context.app()).deps
+  const run = findRun(catalogue, id)
+  if (run.log === undefined) throw new AppError('usage.invalid', `run ${run.id} has no log`)
+  let shown = 0
+  for (;;) {
+    const ended = catalogue.run(run.id)?.endedAt !== undefined
+    const text = read(run.log)
+    process.stdout.write(text.slice(shown))
+    shown = text.length
+    if (ended || !follow || context.signal.aborted) return
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    catalogue.reapRuns()
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,45 @@
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import type { Context } from '../context.ts'
+import { collect, findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+
+interface TagOptions extends VaultOptions {
+  add?: string[]
+  remove?: string[]
+  set?: string[]
+  hold?: boolean
+}
+
+export function register(program: Command, context: Context): void {
+  withFilter(
+    program.command('tag').description('change the tags of backups, or hold them: what is held is never pruned'),
+  )
+    .argument('<backup...>', 'ids, or latest')
+    .option('--add <tag>', 'add a tag (repeatable)', collect)
+    .option('--remove <tag>', 'remove a tag (repeatable)', collect)
+    .option('--set <tag>', 'replace all tags (repeatable)', collect)
+    .option('--hold', 'never prune')
+    .option('--no-hold', 'let retention decide again')
+    .action(async (references: string[], options: TagOptions) => {
+      const { add, remove, set, hold } = options
+      if (add === undefined && remove === undefined && set === undefined && hold === undefined)
+        throw new AppError('usage.invalid', 'say what to change: --add, --remove, --set, --hold or --no-hold')
+      const changed: string[] = []
+      for (const reference of references) {
+        const { vault, backup } = await findBackup(context, reference, options)
+        if (context.options.dryRun !== true) {
+          await vault.annotate(backup.id, {
+            ...(add && { addTags: add }),
+            ...(remove && { removeTags: remove }),
+            ...(set && { setTags: set }),
+            ...(hold !== undefined && { hold }),
+          })
+        }
+        changed.push(backup.id)
+      }
+      context.out.result(
+        { changed, applied: context.options.dryRun !== true },
+        () => `${context.options.dryRun === true ? 'would change' : 'changed'} ${changed.join(', ')}`,
+      )
+    })
+}

@@ -1,0 +1,57 @@
+import type { Command } from 'commander'
+import { AppError } from '../../base/errors.ts'
+import { PROOF_LEVELS, type ProofLevel } from '../../model/backup.ts'
+import type { Context } from '../context.ts'
+import { findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+
+export function register(program: Command, context: Context): void {
+  withFilter(program.command('verify').description('show that a backup restores, and how far'))
+    .argument('[backup]', 'id, latest, or the name of a job', 'latest')
+    .option('--level <level>', 'V0 stored, V1 bytes, V2 contents, V3 trial restore, V4 trial restore compared', 'V2')
+    .option('--scratch <folder>', 'where trial restores go')
+    .action(async (reference: string, options: VaultOptions & { level: string; scratch?: string }) => {
+      const level = options.level.toUpperCase() as ProofLevel
+      if (!PROOF_LEVELS.includes(level))
+        throw new AppError('usage.invalid', `--level ${options.level} is none of ${PROOF_LEVELS.join(', ')}`)
+      const app = await context.app()
+      const isJob = reference in app.settings.jobs
+      const { vault, backup } = await findBackup(
+        context,
+        isJob ? 'latest' : reference,
+        isJob ? { ...options, job: reference } : options,
+      )
+      const { verify } = await import('../../operations/verify.ts')
+      const { recorded } = await import('../../operations/recorder.ts')
+      const { result, error } = await recorded(
+        app.deps,
+        { kind: 'verify', job: backup.job, vault: vault.name },
+        async (handle) => {
+          handle.run.backupId = backup.id
+          handle.stage('verify', level)
+          const report = await verify(app.deps, vault, backup.id, level, {
+            handle,
+            signal: context.signal,
+            ...(options.scratch !== undefined && { scratchDir: options.scratch }),
+            scratchTarget: (root) => app.filesTarget({ root, overwrite: 'always' }),
+          })
+          handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks }
+          return report
+        },
+      )
+      if (error !== undefined) throw error
+      if (result === undefined) return
+      const { out } = context
+      out.settle()
+      out.result({ backup_id: result.backupId, level: result.level, ok: result.ok, checks: result.checks }, () =>
+        [
+          ...result.checks.map(
+            ({ level: at, name, ok, detail }) =>
+              `${ok ? out.paint('green', '✓') : out.paint('red', '✕')} ${at}  ${name}\n      ${detail}`,
+          ),
+          `${backup.id} is proved to ${out.paint('bold', result.level)}${result.ok ? '' : `, not to ${level}`}`,
+        ].join('\n'),
+      )
+      const damaged = result.checks.some(({ level: at, ok }) => !ok && at !== 'V5')
+      context.exitCode = result.ok ? 0 : damaged ? 4 : 1
+    })
+}

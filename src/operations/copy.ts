@@ -1,0 +1,120 @@
+/** A backup of one vault as a backup of another: whole, with its own time, job and tags. */
+import { randomUUID } from 'node:crypto'
+import { createReadStream, createWriteStream, mkdtempSync, rmSync, unlinkSync } from 'node:fs'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AppError } from '../base/errors.ts'
+import { readerOfStream } from '../base/reader.ts'
+import type { Backup } from '../model/backup.ts'
+import type { Entry, RestoredEntry, SourceEntry } from '../model/entry.ts'
+import type { Vault } from '../model/vault.ts'
+import { recorded, type Deps, type Recorded } from './recorder.ts'
+
+export interface CopyResult {
+  copy?: Backup
+  /** The other vault has it: same job, host, source and time. */
+  skipped: boolean
+}
+
+export async function copy(
+  deps: Deps,
+  from: Vault,
+  backup: Backup,
+  to: Vault,
+  options: { signal?: AbortSignal } = {},
+): Promise<Recorded<CopyResult>> {
+  return recorded(deps, { kind: 'copy', job: backup.job, vault: to.name }, async (handle) => {
+    const { job, host = '', source, paths, tags, time } = backup
+    if (from === to) throw new AppError('usage.invalid', `${backup.id} is in ${to.name}: name another vault`)
+    const there = await to.backups(options)
+    if (
+      there.some((other) => other.job === job && other.host === backup.host && other.time.getTime() === time.getTime())
+    )
+      return { skipped: true }
+    handle.stage('copy', `${backup.id} to ${to.name}`)
+    await to.tidy(options)
+    const scratch = mkdtempSync(join(tmpdir(), 'holdfast-copy-'))
+    try {
+      const outcome = await to.backup({
+        ...options,
+        job,
+        source,
+        paths,
+        tags,
+        host,
+        time,
+        type: 'full',
+        reading: { entries: () => inPathOrder(from, backup.id, scratch, options), close: async () => {} },
+        onProgress: handle.onProgress,
+      })
+      handle.run.backupId = outcome.backup.id
+      deps.catalogue.saveBackup(outcome.backup)
+      return { copy: outcome.backup, skipped: false }
+    } finally {
+      rmSync(scratch, { recursive: true, force: true })
+    }
+  })
+}
+
+/**
+ * Entries in path order, content from a stream that is in stored order. Of a full backup the two agree; content of a
+ * chain that comes early waits in the scratch folder.
+ */
+async function* inPathOrder(
+  vault: Vault,
+  id: string,
+  scratch: string,
+  cancel: { signal?: AbortSignal },
+): AsyncGenerator<SourceEntry> {
+  const stored = vault.open(id, cancel)[Symbol.asyncIterator]()
+  const waiting = new Map<string, string>()
+  try {
+    for await (const entry of vault.entries(id, cancel)) {
+      if (entry.kind !== 'file' || entry.hardlink !== undefined) yield fresh(entry)
+      else {
+        const file = waiting.get(entry.path)
+        waiting.delete(entry.path)
+        if (file !== undefined) yield { ...fresh(entry), open: () => readerOfStream(spooled(file)) }
+        else {
+          const open = await advance(stored, entry.path, waiting, scratch)
+          yield { ...fresh(entry), open: () => readerOfStream(open()) }
+        }
+      }
+    }
+  } finally {
+    await stored.return?.()
+  }
+}
+
+/** Reads on until the content of `path` comes; what comes before it is spooled. */
+async function advance(
+  stored: AsyncIterator<RestoredEntry>,
+  path: string,
+  waiting: Map<string, string>,
+  scratch: string,
+): Promise<NonNullable<RestoredEntry['open']>> {
+  for (;;) {
+    const next = await stored.next()
+    if (next.done) throw new AppError('backup.damaged', `the content of ${path} is missing`)
+    const { open, path: at } = next.value
+    if (open === undefined) continue
+    if (at === path) return open
+    const file = join(scratch, randomUUID())
+    const out = createWriteStream(file, { mode: 0o600 })
+    for await (const chunk of open()) if (!out.write(chunk)) await once(out, 'drain')
+    out.end()
+    await once(out, 'close')
+    waiting.set(at, file)
+  }
+}
+
+async function* spooled(file: string): AsyncGenerator<Uint8Array> {
+  yield* createReadStream(file) as AsyncIterable<Buffer>
+  unlinkSync(file)
+}
+
+/** Without what belongs to the other vault. The content comes whole, holes as zeros. */
+function fresh({ digest: _digest, ...entry }: Entry): SourceEntry {
+  return entry
+}

@@ -1,0 +1,156 @@
+/** Looks at what a backup needs before it needs it, and says how to mend what is wrong. */
+import { accessSync, constants, mkdirSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { isAppError, toAppError, type AppError } from '../base/errors.ts'
+import { formatSize } from '../base/units.ts'
+import type { Settings } from '../model/settings.ts'
+import type { Source } from '../model/source.ts'
+import type { Vault } from '../model/vault.ts'
+import type { Deps } from './recorder.ts'
+import { checkStoragePromises } from './storage-promises.ts'
+
+export interface DoctorCheck {
+  /** `machine`, `job NAME`, `vault NAME` */
+  area: string
+  name: string
+  ok: boolean
+  detail: string
+  fix?: string
+}
+
+export interface VaultCheckOptions {
+  /** Run the storage's promises, which write below a scratch prefix and remove it again. */
+  write: boolean
+  signal?: AbortSignal
+}
+
+const LOW_SPACE = 512 * 1024 * 1024
+const SKEW_MS = 5 * 60_000
+
+export async function checkMachine(deps: Deps, settings: Settings): Promise<DoctorCheck[]> {
+  const { dataDir } = settings.server
+  const check = (name: string, ok: boolean, detail: string, fix?: string): DoctorCheck => ({
+    area: 'machine',
+    name,
+    ok,
+    detail,
+    ...(!ok && fix !== undefined && { fix }),
+  })
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const checks = [
+    check(
+      'Node.js is new enough',
+      major > 24 || (major === 24 && minor >= 15),
+      `version ${process.versions.node}`,
+      'install Node.js 24.15 or newer',
+    ),
+  ]
+  checks.push(
+    check(
+      'the clock is plausible',
+      deps.clock.now().getFullYear() >= 2025,
+      deps.clock.now().toISOString(),
+      'set the clock, for example with `timedatectl set-ntp true`',
+    ),
+  )
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    accessSync(dataDir, constants.W_OK)
+    deps.catalogue.runs({ limit: 1 })
+    checks.push(check('the catalogue can be used', true, dataDir))
+  } catch (error) {
+    checks.push(
+      check(
+        'the catalogue can be used',
+        false,
+        toAppError(error).message,
+        `make ${dataDir} writable for this user, or set server.dataDir`,
+      ),
+    )
+  }
+  for (const [what, folder] of [
+    ['data', dataDir],
+    ['temporary files', tmpdir()],
+  ] as const) {
+    try {
+      const { bavail, bsize } = statfsSync(folder)
+      checks.push(
+        check(
+          `there is space for ${what}`,
+          bavail * bsize > LOW_SPACE,
+          `${formatSize(bavail * bsize)} free in ${folder}`,
+          `free space in ${folder}`,
+        ),
+      )
+    } catch (error) {
+      checks.push(check(`there is space for ${what}`, false, toAppError(error).message, `make the folder ${folder}`))
+    }
+  }
+  return checks
+}
+
+export async function checkSource(job: string, open: () => Source, signal?: AbortSignal): Promise<DoctorCheck[]> {
+  const area = `job ${job}`
+  try {
+    const found = await open().test(signal ? { signal } : {})
+    return found.map((check) => ({ area, ...check }))
+  } catch (error) {
+    return [failed(area, 'the source can be read', toAppError(error))]
+  }
+}
+
+export async function checkVault(
+  name: string,
+  open: () => Promise<Vault>,
+  { write, signal }: VaultCheckOptions,
+): Promise<DoctorCheck[]> {
+  const area = `vault ${name}`
+  const checks: DoctorCheck[] = []
+  let vault: Vault
+  try {
+    vault = await open()
+    const backups = await vault.backups(signal ? { signal } : {})
+    const broken = backups.filter((backup) => backup.broken !== undefined)
+    checks.push({ area, name: 'it can be opened and listed', ok: true, detail: `${backups.length} backups` })
+    checks.push({
+      area,
+      name: 'no backup misses a link',
+      ok: broken.length === 0,
+      detail: broken.map(({ id }) => id).join(', '),
+      ...(broken.length > 0 && { fix: 'holdfast backup --type full' }),
+    })
+    const ahead = backups.filter(({ time }) => time.getTime() > Date.now() + SKEW_MS)
+    checks.push({
+      area,
+      name: 'no backup is from the future',
+      ok: ahead.length === 0,
+      detail: ahead.map(({ id }) => id).join(', '),
+      ...(ahead.length > 0 && { fix: 'check the clocks of the machines that write to this vault' }),
+    })
+  } catch (error) {
+    return [...checks, failed(area, 'it can be opened and listed', toAppError(error))]
+  }
+  const space = await vault.storage.can.space?.()
+  if (space !== undefined)
+    checks.push({
+      area,
+      name: 'there is space',
+      ok: space.free > LOW_SPACE,
+      detail: `${formatSize(space.free)} of ${formatSize(space.total)} free`,
+      ...(space.free <= LOW_SPACE && { fix: 'free space, or prune old backups with `holdfast prune`' }),
+    })
+  if (!write) return checks
+  for (const { promise, ok, ms, error } of await checkStoragePromises(vault.storage, signal ? { signal } : {})) {
+    checks.push(
+      ok
+        ? { area, name: promise, ok, detail: `${ms} ms` }
+        : failed(area, promise, error ?? toAppError(new Error('failed'))),
+    )
+  }
+  return checks
+}
+
+function failed(area: string, name: string, error: AppError): DoctorCheck {
+  const detail = isAppError(error) ? `${error.code}: ${error.message}` : String(error)
+  return { area, name, ok: false, detail, fix: error.hint }
+}

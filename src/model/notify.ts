@@ -8,8 +8,10 @@ export interface Notification {
   title: string
   /** Plain text, some lines. */
   text: string
-  /** A self-contained page, where there is one. */
+  /** The same for a mail program: inline styles only. */
   html?: string
+  /** Such as the page of the report. */
+  attachments?: { name: string; type: string; text: string }[]
   runs: Run[]
   host: string
   time: Date

@@ -113,7 +113,12 @@ export class Walk {
       warn({ code: 'note', message: `${displayPath(`/${path}`)} is a socket: not in the backup`, path })
       return undefined
     }
-    return maker.make(path, at, kind, mode, frame.databases?.live.get(latin1)?.(stat) ?? stat)
+    const live = frame.databases?.live.get(latin1)
+    if (live === undefined) return maker.make(path, at, kind, mode, stat)
+    const entry = maker.make(path, at, kind, mode, live(stat))
+    // What is in the WAL comes on top.
+    entry.sizeUnknown = true
+    return entry
   }
 
   #rootItem(path: string, at: string | Buffer, mode: number, stat: BigIntStats): SourceEntry | undefined {

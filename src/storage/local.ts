@@ -105,7 +105,7 @@ export function local(settings: Omit<FileStorageSettings, 'type'>): Storage {
         const wanted = (file: string): boolean => !isTemporary(file)
         for await (const { key, stats } of walk(root, prefix, wanted, signal)) yield described(key, stats)
       } catch (error) {
-        throw localError(error, `list ${prefix} in ${name}`)
+        throw localError(error, prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`)
       }
     },
 

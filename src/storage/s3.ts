@@ -109,14 +109,15 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: S3Options
       return { key, size, modified, etag, ...(StorageClass === undefined ? {} : { storageClass: StorageClass }) }
     } catch (error) {
       if (!isAppError(error) || error.details['status'] === undefined) throw error
+      const missing = error.details['status'] === 404
       // An answer to HEAD has no body that would say why: a list does.
-      if (error.code !== 'storage.not-found' || !bucketSeen)
+      if (!missing || !bucketSeen)
         await connection.call(tried, async (client, sdk) =>
           client.send(new sdk.ListObjectsV2Command({ Bucket: bucket, Prefix: root + key, MaxKeys: 1 }), {
             abortSignal: signal,
           }),
         )
-      if (error.code !== 'storage.not-found') throw error
+      if (!missing) throw error
       bucketSeen = true
       return undefined
     }

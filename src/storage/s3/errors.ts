@@ -19,6 +19,7 @@ const NAMES: Record<string, ErrorCode> = {
   SignatureDoesNotMatch: 'storage.denied',
   ExpiredToken: 'storage.expired',
   ExpiredTokenException: 'storage.expired',
+  XAdminUserNotFound: 'storage.denied',
   TokenRefreshRequired: 'storage.expired',
   CredentialsProviderError: 'storage.no-credentials',
   TokenProviderError: 'storage.no-credentials',
@@ -34,7 +35,6 @@ const NAMES: Record<string, ErrorCode> = {
   BandwidthLimitExceeded: 'storage.throttled',
   NoSuchKey: 'storage.not-found',
   NoSuchUpload: 'storage.not-found',
-  NotFound: 'storage.not-found',
   PreconditionFailed: 'storage.exists',
   BadDigest: 'storage.checksum',
   InvalidDigest: 'storage.checksum',
@@ -57,14 +57,15 @@ const HINTS: Record<string, string> = {
   InvalidObjectState: 'The object lies in a cold storage class: restore it there first, then try again.',
   SignatureDoesNotMatch: 'Check secretAccessKey: the storage does not accept signatures made with it.',
   InvalidAccessKeyId: 'Check accessKeyId: the storage does not know it.',
+  XAdminUserNotFound: 'Check accessKeyId: the storage does not know it.',
 }
 
+/** Not 404: only an answer that names the object says that it is missing; a wrong endpoint says 404 too. */
 const STATUSES: Record<number, ErrorCode> = {
   301: 'storage.wrong-region',
   307: 'storage.wrong-region',
   401: 'storage.denied',
   403: 'storage.denied',
-  404: 'storage.not-found',
   408: 'storage.unreachable',
   409: 'storage.failed',
   412: 'storage.exists',
@@ -100,7 +101,7 @@ export function s3Error(thrown: unknown, tried: string, secrets: Iterable<string
   const code = codeOf(error, status)
   const region = error.Region ?? headers['x-amz-bucket-region'] ?? /expecting '([\w-]+)'/.exec(error.message)?.[1]
   const message = redacted(reasonOf(error, status), secrets)
-  const hint = hintOf(error, code, region)
+  const hint = hintOf(error, code, region, status)
   const retryAfter = secondsOf(headers['retry-after'])
   const cause = new Error(`${error.name}: ${message}`)
   const permanent = CERTIFICATE.test(error.code ?? '')
@@ -133,7 +134,9 @@ function codeOf(error: SdkError, status: number | undefined): ErrorCode {
 }
 
 function reasonOf(error: SdkError, status: number | undefined): string {
-  const name = ['Error', 'UnknownError', 'SyntaxError', 'Unknown', 'AggregateError'].includes(error.name)
+  const name = ['Error', 'UnknownError', 'SyntaxError', 'Unknown', 'AggregateError', 'TimeoutError'].includes(
+    error.name,
+  )
     ? ''
     : error.name
   const text = /^(UnknownError|Unknown|)$/.test(error.message) ? (error.code ?? '') : error.message
@@ -142,12 +145,18 @@ function reasonOf(error: SdkError, status: number | undefined): string {
   return status === undefined || status < 300 ? reason : `${reason || 'refused'} (HTTP ${status})`
 }
 
-function hintOf(error: SdkError, code: ErrorCode, region: string | undefined): string | undefined {
+function hintOf(
+  error: SdkError,
+  code: ErrorCode,
+  region: string | undefined,
+  status: number | undefined,
+): string | undefined {
   if (code === 'storage.wrong-region' && region !== undefined)
     return `Set region: ${region} in the storage settings; the bucket lies there.`
   if (code === 'storage.invalid' && /region/i.test(error.message)) return 'Set region in the storage settings.'
   if (CERTIFICATE.test(error.code ?? ''))
     return 'The certificate of the endpoint is not trusted: name its authority by NODE_EXTRA_CA_CERTS.'
+  if (status === 404 && code === 'storage.unsupported') return 'Check the endpoint: what answers there is not S3.'
   return HINTS[error.name]
 }
 

@@ -19,10 +19,11 @@ export async function* listObjects(
   prefix: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<StoredObject> {
+  const tried = prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`
   let token: string | undefined
   let previous: string | undefined
   do {
-    const page = await connection.persist(`list ${prefix} in ${name}`, signal, async (client, sdk) => {
+    const page = await connection.persist(tried, signal, async (client, sdk) => {
       const input = {
         Bucket: bucket,
         Prefix: root + prefix,
@@ -35,7 +36,7 @@ export async function* listObjects(
       if (Key === undefined || Key.endsWith('/')) continue
       const key = Key.slice(root.length)
       if (previous !== undefined && compareKeys(previous, key) >= 0)
-        throw new AppError('storage.unsupported', `cannot list ${prefix} in ${name}: ${key} comes after ${previous}`, {
+        throw new AppError('storage.unsupported', `cannot ${tried}: ${key} comes after ${previous}`, {
           hint: 'Only storages that list in the byte order of the keys can be used.',
         })
       previous = key

@@ -54,12 +54,13 @@ export function checkProfiles(
   base: string,
   originOf: (path: KeyPath) => Origin,
 ): Fault[] {
+  const secrets = secretNames([configSchema])
   const names = isTree(tree['profiles']) ? Object.keys(tree['profiles']) : []
   return names
     .filter((name) => name !== chosen)
     .flatMap((name) => {
       const { layers, faults } = profileLayers(name, tree['profiles'], base, originOf)
-      const merged = new Merged(secretNames([configSchema]))
+      const merged = new Merged(secrets)
       for (const layer of [{ tree, base, originOf }, ...layers]) merged.add(layer)
       const { findings } = validateConfig({ ...merged.tree, profiles: undefined }, (path) => merged.nearestOrigin(path))
       const own = findings.filter(({ path, origin }) => {

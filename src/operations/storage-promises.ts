@@ -3,7 +3,7 @@
  * `holdfast doctor --vault NAME` runs them at the user's site, below a scratch prefix that is removed again.
  */
 import { randomBytes } from 'node:crypto'
-import { AppError, isAbort, toAppError, type ErrorCode } from '../base/errors.ts'
+import { AppError, isAppError, toAppError, type ErrorCode } from '../base/errors.ts'
 import { utf8, type Bytes } from '../base/bytes.ts'
 import { compareKeys } from '../base/keys.ts'
 import { collect, streamOf, throwIfAborted } from '../base/streams.ts'
@@ -267,7 +267,21 @@ export const ODD_KEYS: readonly string[] = [
   'n'.repeat(240),
 ]
 
-/** Runs every check, each in its own scratch place; removes what it wrote. Rejects only when cancelled. */
+/** What fails these ways fails every check alike: one is enough. */
+const NO_ACCESS: readonly ErrorCode[] = [
+  'storage.unreachable',
+  'storage.denied',
+  'storage.missing-bucket',
+  'storage.wrong-region',
+  'storage.no-credentials',
+  'storage.expired',
+  'storage.invalid',
+]
+
+/**
+ * Runs every check, each in its own scratch place, and removes what it wrote. Ends after the first if the storage
+ * cannot be used at all. Rejects only when cancelled.
+ */
 export async function checkStoragePromises(
   storage: Storage,
   options: { prefix?: string; signal?: AbortSignal; promises?: readonly StoragePromise[] } = {},
@@ -275,18 +289,23 @@ export async function checkStoragePromises(
   const { signal, promises = STORAGE_PROMISES } = options
   const scratch = `${options.prefix ?? 'holdfast-doctor/'}${randomBytes(4).toString('hex')}/`
   const results: StoragePromiseResult[] = []
+  const run = async (name: string, promise: string, work: () => Promise<void>): Promise<AppError | undefined> => {
+    const started = performance.now()
+    const error = await failureOf(work())
+    const ms = Math.round(performance.now() - started)
+    results.push({ name, promise, ok: error === undefined, ms, ...(error && { error }) })
+    return error
+  }
   try {
     for (const item of promises) {
-      const { name, promise } = item
       throwIfAborted(signal)
-      const started = performance.now()
-      const error = await failureOf(item.check({ storage, prefix: `${scratch}${name}/`, signal }))
-      if (signal?.aborted && isAbort(error)) throw error
-      const ms = Math.round(performance.now() - started)
-      results.push({ name, promise, ok: error === undefined, ms, ...(error && { error }) })
+      const context = { storage, prefix: `${scratch}${item.name}/`, ...(signal && { signal }) }
+      const error = await run(item.name, item.promise, () => item.check(context))
+      throwIfAborted(signal)
+      if (results.length === 1 && isAppError(error, ...NO_ACCESS)) return results
     }
   } finally {
-    await removeAll(storage, scratch)
+    await run('clean-up', 'what the checks wrote can be removed again', () => removeAll(storage, scratch))
   }
   return results
 }

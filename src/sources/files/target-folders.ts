@@ -65,6 +65,10 @@ export class Folders {
     return folder
   }
 
+  has(path: string): boolean {
+    return this.#known.has(path)
+  }
+
   /** What to put before a name to reach it in `folder`. */
   at(folder: Folder): string {
     if (!folder.byDescriptor || folder.fd !== -1) return folder.prefix

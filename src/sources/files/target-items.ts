@@ -159,6 +159,8 @@ export class Items {
   }
 
   #place(path: string, entry: RestoredEntry): Place {
+    // It would take the place of a folder that counts as looked at.
+    if (this.folders.has(path)) throw twice(undefined, entry)
     const folder = this.folders.ensure(parentOf(path))
     const name = nameOf(path)
     const at = fsPath(this.folders.at(folder) + name)

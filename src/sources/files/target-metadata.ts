@@ -1,10 +1,24 @@
-import { fchmodSync, fchownSync, chmodSync, lchownSync, futimesSync, lutimesSync, type BigIntStats } from 'node:fs'
+import {
+  fchmodSync,
+  fchownSync,
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lchmodSync,
+  lchownSync,
+  openSync,
+  futimesSync,
+  lutimesSync,
+  type BigIntStats,
+} from 'node:fs'
 import { errno } from '../../base/errors.ts'
 import { displayPath } from '../../base/paths.ts'
 import type { Entry, Xattr } from '../../model/entry.ts'
 import type { ReportWarning } from '../../model/progress.ts'
 import type { Libc } from './libc.ts'
-import { timestampOf } from './stat-entry.ts'
+import { descriptorPath } from './long-path.ts'
+import { kindOfMode, timestampOf } from './stat-entry.ts'
 
 export interface MetadataSettings {
   libc: Libc | undefined
@@ -97,7 +111,7 @@ export class Metadata {
 
   #mode(entry: Entry, at: string | Buffer, fd: number | undefined): void {
     this.#try(entry, 'mode', () => {
-      if (fd === undefined) chmodSync(at, this.modeOf(entry))
+      if (fd === undefined) changeMode(entry, at, this.modeOf(entry))
       else fchmodSync(fd, this.modeOf(entry))
     })
   }
@@ -152,5 +166,24 @@ export class Metadata {
     if (this.#told.has(key)) return
     this.#told.add(key)
     this.#settings.warn({ code: 'metadata', message })
+  }
+}
+
+/** Linux only, and not among Node's constants: opens the item itself without reading or waking it. */
+const O_PATH = 0o10000000
+
+/** chmod(2) follows symlinks; somebody could have put one here since we looked. */
+function changeMode(entry: Entry, at: string | Buffer, mode: number): void {
+  if (process.platform !== 'linux') {
+    lchmodSync(at, mode)
+    return
+  }
+  const fd = openSync(at, O_PATH | constants.O_NOFOLLOW)
+  try {
+    const kind = kindOfMode(fstatSync(fd).mode)
+    if (kind !== entry.kind) throw new Error(`it has become a ${kind}`)
+    chmodSync(descriptorPath(fd), mode)
+  } finally {
+    closeSync(fd)
   }
 }

@@ -10,8 +10,11 @@ export interface GroupPut {
   options: PutOptions
   /** One failure ends the rest, before they store. */
   allOrNone: boolean
-  /** The first member stores alone, then the others: who creates the object there has created it. */
-  firstDecides: boolean
+  /**
+   * Each member stores only when those before it are done, and not if one of them has the object already: among
+   * writers that reach the same members the first member decides.
+   */
+  oneByOne: boolean
 }
 
 /** Stores one body on several members at once, in the memory of one chunk. Never rejects for a member's failure. */
@@ -20,16 +23,17 @@ export async function putToGroup(
   body: Bytes | AsyncIterable<Bytes>,
   put: GroupPut,
 ): Promise<MemberResult[]> {
-  const { options, firstDecides, allOrNone } = put
+  const { options, oneByOne, allOrNone } = put
   const giveUp = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, giveUp.signal]) : giveUp.signal
   const told = highest(group.length, options.onBytes)
-  const decided = Promise.withResolvers<void>()
-  decided.promise.catch(() => undefined)
+  const settled: Promise<MemberResult>[] = []
 
   async function mayEnd(i: number): Promise<void> {
     throwIfAborted(signal)
-    if (firstDecides && i > 0) await decided.promise
+    if (!oneByOne) return
+    const before = await Promise.all(settled.slice(0, i))
+    if (before.some(isTaken)) throw new AppError('run.cancelled', 'given up, since another member has it')
     throwIfAborted(signal)
   }
   const branches = body instanceof Uint8Array ? undefined : fanOut(body, group.length, mayEnd)
@@ -39,18 +43,16 @@ export async function putToGroup(
       if (!branches) await mayEnd(i)
       const own = { ...options, signal, onBytes: (bytes: number) => told(i, bytes) }
       const object = await storage.put(put.key, branches?.[i]?.stream ?? (body as Bytes), own)
-      if (i === 0) decided.resolve()
       return { member: storage.name, index, ok: true, object }
     } catch (thrown) {
-      const error = toAppError(thrown, 'storage.failed')
-      if (i === 0) decided.reject(error)
       if (allOrNone) giveUp.abort(new AppError('run.cancelled', 'given up, since another member failed'))
-      return { member: storage.name, index, ok: false, error }
+      return { member: storage.name, index, ok: false, error: toAppError(thrown, 'storage.failed') }
     } finally {
       branches?.[i]?.leave()
     }
   }
-  return Promise.all(group.map(putTo))
+  for (const [i, member] of group.entries()) settled.push(putTo(member, i))
+  return Promise.all(settled)
 }
 
 /** Counts bytes as handed over when the furthest member has them. */

@@ -38,9 +38,9 @@ const REST_MS = 60_000
  * Reads take the first member that answers and go on with the next, also in the middle of an object. Lists are merged.
  * A removal has to succeed on every member, else the object would come back.
  *
- * `ifAbsent` with `all` is decided by the first member: who creates the object there stores it on the others, and a
- * failure after that takes it back. With `any` and `priority` two writers may reach different members, so every
- * member is only looked at first, and `can.conditionalCreate` is false.
+ * `ifAbsent` stores on one member after the other, so that the first decides among the writers; a failure after that
+ * takes back what was created. With `any` and `priority` two writers that do not reach the same members may both
+ * succeed, so there `can.conditionalCreate` is false.
  */
 export function mirror(
   settings: Omit<MirrorStorageSettings, 'type' | 'members'>,
@@ -96,7 +96,7 @@ export function mirror(
     return { ...(objectOf(results) as StoredObject), key }
   }
 
-  /** No member may hold the object; with `all`, the first member then decides atomically among the writers. */
+  /** No member may hold the object, also not one that comes late in the order. */
   async function lookFirst(key: string, { signal }: CallOptions): Promise<void> {
     const looked = await Promise.allSettled(members.map((member) => member.stat(key, { signal })))
     throwIfAborted(signal)
@@ -113,17 +113,23 @@ export function mirror(
 
   const putToAll: Put = async (key, { body, failure }, options) => {
     const allOrNone = strategy === 'all'
-    const firstDecides = allOrNone && options.ifAbsent === true
-    if (members.length <= width) return putToGroup(all, body, { key, options, allOrNone, firstDecides })
+    const oneByOne = options.ifAbsent === true
+    if (members.length <= width) return putToGroup(all, body, { key, options, allOrNone, oneByOne })
     // More members than may be written at once: the later ones read what was kept for them.
     const kept = replayable(body, spoolFolder)
     const results: MemberResult[] = []
     try {
       for (let at = 0; at < members.length; at += width) {
         const own = at === 0 ? options : { ...options, onBytes: undefined }
-        const put = { key, options: own, allOrNone, firstDecides: firstDecides && at === 0 }
+        const put = { key, options: own, allOrNone, oneByOne }
         results.push(...(await putToGroup(all.slice(at, at + width), kept.open(), put)))
-        if (failure() || options.signal?.aborted || (allOrNone && results.some(({ ok }) => !ok))) break
+        if (
+          failure() ||
+          options.signal?.aborted ||
+          results.some(isTaken) ||
+          (allOrNone && results.some(({ ok }) => !ok))
+        )
+          break
       }
     } finally {
       await kept.dispose()
@@ -136,7 +142,7 @@ export function mirror(
     const results: MemberResult[] = []
     try {
       for (const member of inOrder()) {
-        const put = { key, options, allOrNone: false, firstDecides: false }
+        const put = { key, options, allOrNone: false, oneByOne: false }
         const [result] = await putToGroup([member], kept?.open() ?? body, put)
         if (result === undefined) break
         results.push(result)

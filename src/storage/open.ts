@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
+import { notYet } from '../model/later.ts'
 import type { StorageSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import { local } from './local.ts'
@@ -40,7 +41,7 @@ export async function openStorage(from: StorageSettings | string, options: OpenS
       return mirror(settings, members, options)
     }
     default:
-      throw new AppError('storage.invalid', `cannot open the storage type ${(settings as { type: string }).type}`)
+      throw notYet('storage', settings.type)
   }
 }
 

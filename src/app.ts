@@ -2,6 +2,7 @@
  * Builds live objects from settings and binds them to the operations. The only file that knows every driver.
  * Nothing is opened before it is needed: `list` on a local vault touches no catalogue, no SDK, no thread.
  */
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { archiveVault } from './archive/vault.ts'
 import { exportArchive, type ExportFormat } from './archive/export.ts'
@@ -54,6 +55,8 @@ export interface App extends AsyncDisposable {
   filesTarget(settings: FilesTargetSettings): Target
   readonly log: Log
   notifier(name: string): Promise<Notifier>
+  /** Sends a test message through it. */
+  testNotifier(name: string, options?: { signal?: AbortSignal }): Promise<void>
   /** Writes the report as configured, or where `where` says; gives the files. */
   writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
   /** Tells the notifiers of the report's jobs; gives what could not be sent. */
@@ -130,6 +133,11 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       if (notifier === undefined) throw new AppError('config.invalid', `there is no notifier ${name}`)
       const { openNotifier } = await import('./notify/open.ts')
       return openNotifier(notifier)
+    },
+    async testNotifier(name, cancel = {}) {
+      const { testNotification } = await import('./notify/compose.ts')
+      const notifier = await app.notifier(name)
+      await notifier.send(testNotification(options.host ?? hostname(), clock.now()), cancel)
     },
     async writeReport(report, where = settings.report) {
       if (where === undefined) return []

@@ -49,8 +49,6 @@ const SDK_HOMES: Record<string, string> = {
   'node:sqlite': 'src/base/sqlite.ts',
   nodemailer: 'src/notify/',
   commander: 'src/cli/',
-  yazl: 'src/archive/',
-  yauzl: 'src/archive/',
   yaml: 'src/config/',
   'smol-toml': 'src/config/',
 }
@@ -100,7 +98,7 @@ test('each SDK is imported in its home only, and lazily', () => {
     if (sdk === undefined) return []
     if (!file.startsWith(SDK_HOMES[sdk] ?? ''))
       return [`${file}:${line} imports ${specifier}, whose home is ${SDK_HOMES[sdk]}`]
-    const mustBeLazy = ['@aws-sdk/', 'koffi', 'nodemailer', 'yazl', 'yauzl'].includes(sdk)
+    const mustBeLazy = ['@aws-sdk/', 'koffi', 'nodemailer'].includes(sdk)
     return mustBeLazy && !lazy && !typeOnly ? [`${file}:${line} imports ${specifier} at start`] : []
   })
   assert.deepEqual(wrong, [])

@@ -9,8 +9,7 @@ export function migrate(database: Database, path: string): void {
   const files = readdirSync(FOLDER)
     .filter((file) => file.endsWith('.sql'))
     .sort()
-  const version = (): number =>
-    Number((database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version)
+  const version = (): number => (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
   const have = version()
   if (have > files.length) {
     throw new AppError(

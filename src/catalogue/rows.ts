@@ -1,13 +1,13 @@
 /** From JSON back to objects with dates. What the catalogue holds was written by a Holdfast; a row that is not is an error. */
 import { AppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
-import type { Run, RunStage } from '../model/run.ts'
+import type { Run } from '../model/run.ts'
 
 type Stored<T> = { [K in keyof T]: T[K] extends Date | undefined ? string : T[K] }
 
 function parse(text: string, what: string): Record<string, unknown> {
   const value: unknown = JSON.parse(text)
-  if (typeof value === 'object' && value !== null && 'id' in value) return value as Record<string, unknown>
+  if (typeof value === 'object' && value !== null && 'id' in value) return value
   throw new AppError('catalogue.failed', `the catalogue holds a ${what} that is none`)
 }
 
@@ -20,7 +20,7 @@ export function parseRun(text: string): Run {
     createdAt: date(row.createdAt),
     ...(row.startedAt && { startedAt: date(row.startedAt) }),
     ...(row.endedAt && { endedAt: date(row.endedAt) }),
-    stages: (row.stages as RunStage[]).map((stage) => ({
+    stages: row.stages.map((stage) => ({
       ...stage,
       startedAt: date(stage.startedAt),
       ...(stage.endedAt && { endedAt: date(stage.endedAt) }),

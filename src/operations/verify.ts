@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isAppError, type AppError } from '../base/errors.ts'
+import { isAppError } from '../base/errors.ts'
 import { PROOF_LEVELS, type ProofLevel } from '../model/backup.ts'
 import type { Target } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
@@ -122,7 +122,7 @@ async function trial(
     report.level = 'V4'
   } catch (error) {
     if (options.signal?.aborted || !isAppError(error)) throw error
-    failed('V3', (error as AppError).message)
+    failed('V3', error.message)
   } finally {
     rmSync(root, { recursive: true, force: true })
   }

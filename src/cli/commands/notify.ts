@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { hostname } from 'node:os'
 import { AppError } from '../../base/errors.ts'
 import type { Context } from '../context.ts'
 
@@ -13,21 +12,7 @@ export function register(program: Command, context: Context): void {
       const app = await context.app()
       const wanted = names.length > 0 ? names : Object.keys(app.settings.notify)
       if (wanted.length === 0) throw new AppError('usage.invalid', 'no notifier is configured')
-      const host = hostname()
-      for (const name of wanted) {
-        const notifier = await app.notifier(name)
-        await notifier.send(
-          {
-            event: 'test',
-            title: `Holdfast on ${host}: test`,
-            text: 'This is a test. Messages about backups will reach you here.',
-            runs: [],
-            host,
-            time: app.clock.now(),
-          },
-          { signal: context.signal },
-        )
-      }
+      for (const name of wanted) await app.testNotifier(name, { signal: context.signal })
       context.out.result({ sent: wanted }, () => `sent: ${wanted.join(', ')}`)
     })
 }

@@ -93,8 +93,7 @@ function describe(run: Run): string {
     `  started  ${run.createdAt.toISOString()}, took ${took(run)}`,
     ...(run.backupId === undefined ? [] : [`  backup   ${run.backupId}`]),
     ...Object.entries(run.summary ?? {}).map(
-      ([key, value]) =>
-        `  ${key.replaceAll('_', ' ')}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+      ([key, value]) => `  ${key.replaceAll('_', ' ')}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
     ),
     ...run.stages.map(
       ({ stage, startedAt, endedAt, status }) =>

@@ -1,5 +1,3 @@
-/** `holdfast/testing`: the suites that drivers have to pass, and what helps to test with them. */
-export { faulty, type Fault, type FaultyStorage, type StorageCall } from './faulty-storage.ts'
-export { manualClock, type ManualClock } from './manual-clock.ts'
-export { storageSuite, type StorageSuiteOptions } from './storage-suite.ts'
-export type { ChildOpen } from './storage-stress.ts'
+/** Conformance suites for drivers of third parties, on node:test. */
+export * from './faulty-storage.ts'
+export * from './storage-suite.ts'

@@ -1,0 +1,12 @@
+/** The library's door. */
+export { createApp, parseStorageUrl, type App, type AppOptions, type VaultOpening } from './app.ts'
+export { AppError, isAppError, type ErrorCode } from './base/errors.ts'
+export { loadConfig, type LoadedConfig, type LoadOptions } from './config/load.ts'
+export type { Backup, BackupType, ProofLevel } from './model/backup.ts'
+export type { Entry, RestoredEntry, SourceEntry } from './model/entry.ts'
+export type { ProgressEvent, Warning } from './model/progress.ts'
+export type { Run, RunStatus } from './model/run.ts'
+export type { Settings, Secret } from './model/settings.ts'
+export type { Source, SourceReading, Target } from './model/source.ts'
+export type { Storage, StoredObject } from './model/storage.ts'
+export type { Vault } from './model/vault.ts'

@@ -23,7 +23,7 @@ import { files, type FilesEnvironment } from '../../src/sources/files/index.ts'
 export function scratch(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-files-'))
   // `rm` also removes what is too deep for one path.
-  t.after(() => execFileSync('rm', ['-rf', dir]))
+  t.after(() => execFileSync('sh', ['-c', 'chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1"', 'sh', dir]))
   return dir
 }
 

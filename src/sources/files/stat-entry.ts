@@ -26,6 +26,12 @@ export function timestampOf(nanoseconds: bigint): Timestamp {
   return ns < 0 ? { s: s - 1, ns: ns + 1e9 } : { s, ns }
 }
 
+/** Equal, or as near as a restore without the C library could set it: node:fs takes times as floating seconds. */
+export function sameTime(a: Timestamp, b: Timestamp, exact: boolean): boolean {
+  if (exact) return a.s === b.s && a.ns === b.ns
+  return Math.abs((a.s - b.s) * 1e9 + (a.ns - b.ns)) < 2000
+}
+
 export const laterOf = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 
 /** A file whose blocks hold fewer bytes than its size, by a page or more, most likely has holes. */

@@ -3,7 +3,7 @@ import { AppError } from '../../base/errors.ts'
 import { displayPath, pathFromBytes } from '../../base/paths.ts'
 import type { Entry } from '../../model/entry.ts'
 import { splitDevice } from './libc.ts'
-import { kindOfMode, timestampOf } from './stat-entry.ts'
+import { kindOfMode, sameTime, timestampOf } from './stat-entry.ts'
 import type { Overwrite } from './target-settings.ts'
 
 /**
@@ -17,6 +17,7 @@ export function decide(
   stat: BigIntStats,
   at: string | Buffer,
   overwrite: Overwrite | undefined,
+  exactTimes: boolean,
 ): Decision {
   if (overwrite === undefined) {
     throw new AppError('restore.exists', `${displayPath(entry.path)} exists already`)
@@ -24,7 +25,7 @@ export function decide(
   if (overwrite === 'never') return 'keep'
   if (overwrite === 'if-newer') return isNewer(entry, stat) ? 'replace' : 'keep'
   if (overwrite === 'always' || kindOfMode(Number(stat.mode)) !== entry.kind) return 'replace'
-  return compare(entry, stat, at)
+  return compare(entry, stat, at, exactTimes)
 }
 
 function isNewer(entry: Entry, stat: BigIntStats): boolean {
@@ -32,12 +33,11 @@ function isNewer(entry: Entry, stat: BigIntStats): boolean {
   return entry.mtime.s > s || (entry.mtime.s === s && entry.mtime.ns > ns)
 }
 
-function compare(entry: Entry, stat: BigIntStats, at: string | Buffer): Decision {
+function compare(entry: Entry, stat: BigIntStats, at: string | Buffer, exactTimes: boolean): Decision {
   switch (entry.kind) {
     case 'file': {
       if (Number(stat.size) !== entry.size) return 'replace'
-      const { s, ns } = timestampOf(stat.mtimeNs)
-      return s === entry.mtime.s && ns === entry.mtime.ns ? 'same' : 'compare'
+      return sameTime(timestampOf(stat.mtimeNs), entry.mtime, exactTimes) ? 'same' : 'compare'
     }
     case 'symlink':
       return pathFromBytes(readlinkSync(at, { encoding: 'buffer' })) === entry.linkTarget ? 'same' : 'replace'

@@ -166,7 +166,7 @@ export class Items {
     const at = fsPath(this.folders.at(folder) + name)
     // In a folder of ours nothing can be, unless the backup has a name twice: then making it fails, and we look.
     const exists = folder.fresh ? undefined : lstatSync(at, { bigint: true, throwIfNoEntry: false })
-    const decision = exists && decide(entry, exists, at, this.#settings.overwrite)
+    const decision = exists && decide(entry, exists, at, this.#settings.overwrite, this.#libc !== undefined)
     return { folder, name, at, exists, decision }
   }
 

@@ -18,7 +18,7 @@ import type { Entry, Xattr } from '../../model/entry.ts'
 import type { ReportWarning } from '../../model/progress.ts'
 import type { Libc } from './libc.ts'
 import { descriptorPath } from './long-path.ts'
-import { kindOfMode, timestampOf } from './stat-entry.ts'
+import { kindOfMode, sameTime, timestampOf } from './stat-entry.ts'
 
 export interface MetadataSettings {
   libc: Libc | undefined
@@ -84,11 +84,9 @@ export class Metadata {
 
   /** Whether what exists says the same about itself already, attributes left out. */
   matches(entry: Entry, stat: BigIntStats): boolean {
-    const mtime = timestampOf(stat.mtimeNs)
     return (
       (entry.kind === 'symlink' || Number(stat.mode & 0o7777n) === this.modeOf(entry)) &&
-      mtime.s === entry.mtime.s &&
-      mtime.ns === entry.mtime.ns &&
+      sameTime(timestampOf(stat.mtimeNs), entry.mtime, this.#settings.libc !== undefined) &&
       (!this.#settings.ownership || this.#ownerMatches(entry, stat))
     )
   }
@@ -124,7 +122,8 @@ export class Metadata {
       if (result < 0) this.#warn(entry, 'time', String(-result))
       return
     }
-    const seconds = s + ns / 1e9
+    // As text: Node takes a negative number for now.
+    const seconds = String(s + ns / 1e9)
     this.#try(entry, 'time', () => {
       if (fd === undefined) lutimesSync(at, seconds, seconds)
       else futimesSync(fd, seconds, seconds)

@@ -23,6 +23,9 @@ export interface FilesTargetSettings {
   dryRun?: boolean
   /** Make holes for zeros in all files, not only in those that had holes. */
   sparse?: boolean
-  /** Bytes that the restore will take, sparse files left out: more than there is room for is refused at the start. */
+  /**
+   * Bytes that the restore will take, sparse files left out: more than there is room for is refused at the start, unless
+   * files that exist may be replaced.
+   */
   expectedBytes?: number
 }

@@ -91,8 +91,9 @@ async function write(
   return outcome
 }
 
-function refuseWhatDoesNotFit({ root, expectedBytes, dryRun }: FilesTargetSettings): void {
-  if (expectedBytes === undefined || dryRun === true) return
+function refuseWhatDoesNotFit({ root, expectedBytes, dryRun, overwrite }: FilesTargetSettings): void {
+  // What replaces files takes less room than it has bytes, or none: then each large file is looked at alone.
+  if (expectedBytes === undefined || dryRun === true || overwrite !== undefined) return
   const free = freeBytes(root)
   if (free === undefined || free >= expectedBytes) return
   throw new AppError(

@@ -128,7 +128,10 @@ export async function checkVault(
       ...(ahead.length > 0 && { fix: 'check the clocks of the machines that write to this vault' }),
     })
   } catch (error) {
-    return [...checks, failed(area, 'it can be opened and listed', toAppError(error))]
+    const problem = toAppError(error)
+    if (checks.length > 0 || problem.code !== 'vault.not-found')
+      return [...checks, failed(area, 'it can be opened and listed', problem)]
+    return [{ area, name: 'it can be reached', ok: true, detail: 'there is no vault yet: the first backup makes it' }]
   }
   const space = await vault.storage.can.space?.()
   if (space !== undefined)

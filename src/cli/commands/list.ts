@@ -53,9 +53,11 @@ export function backupJson(backup: Backup): Record<string, unknown> {
 
 function backupTable(backups: readonly Backup[], { out }: Context): string {
   if (backups.length === 0) return 'no backups'
+  const several = new Set(backups.map(({ vault }) => vault)).size > 1
   const rows = backups.map((backup) => [
     backup.id,
     backup.job,
+    ...(several ? [backup.vault] : []),
     backup.time.toISOString().slice(0, 19).replace('T', ' '),
     String(backup.files),
     formatSize(backup.sourceBytes),
@@ -63,7 +65,8 @@ function backupTable(backups: readonly Backup[], { out }: Context): string {
     backup.broken === undefined ? backup.proof.level : out.paint('red', 'broken'),
     [...backup.tags, ...(backup.hold === true ? ['(hold)'] : [])].join(','),
   ])
-  return table(['ID', 'JOB', 'TIME (UTC)', 'FILES', 'SIZE', 'STORED', 'PROOF', 'TAGS'], rows, [3, 4, 5])
+  const head = ['ID', 'JOB', ...(several ? ['VAULT'] : []), 'TIME (UTC)', 'FILES', 'SIZE', 'STORED', 'PROOF', 'TAGS']
+  return table(head, rows, several ? [4, 5, 6] : [3, 4, 5])
 }
 
 /** An ISO time, or an age before now. */

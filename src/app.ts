@@ -77,6 +77,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     get catalogue() {
       return (catalogue ??= openCatalogue(settings, clock))
     },
+    scratchTarget: (root) => filesTarget({ root, overwrite: 'always' }),
     ...(options.silent !== true && { openRunLog: (id: string) => runLog(log, id) }),
     ...(options.onEvent && { onEvent: options.onEvent }),
     ...(options.host !== undefined && { host: options.host }),

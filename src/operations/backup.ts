@@ -99,11 +99,9 @@ async function prove(
   made.proof = { level: report.level, at: deps.clock.now() }
   deps.catalogue.saveBackup(made)
   if (report.ok) return
-  const failed = report.checks.find(({ ok }) => !ok)
-  throw new AppError(
-    'verify.damaged',
-    `backup ${made.id} was stored but does not verify: ${failed?.detail ?? 'see the log'}`,
-  )
+  const why = report.checks.find(({ ok }) => !ok)?.detail ?? 'see the log'
+  if (report.damaged) throw new AppError('verify.damaged', `backup ${made.id} was stored but does not verify: ${why}`)
+  handle.onWarning({ code: 'proof', message: `proved to ${report.level}, not to ${job.verifyAfter}: ${why}` })
 }
 
 /** Pruning after a backup may fail without making the backup a failure: it is a warning. */

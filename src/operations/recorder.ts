@@ -5,6 +5,7 @@ import { AppError, isAbort, toAppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
 import type { Catalogue } from '../model/catalogue.ts'
 import type { OnProgress, ProgressEvent, Warning } from '../model/progress.ts'
+import type { Target } from '../model/source.ts'
 import type { Run, RunKind, RunStatus } from '../model/run.ts'
 
 export interface Deps {
@@ -15,6 +16,8 @@ export interface Deps {
   /** Sees every event of every run. */
   onEvent?: (run: Run, event: ProgressEvent) => void
   host?: string
+  /** Makes the target of a trial restore in a scratch folder. */
+  scratchTarget?: (root: string) => Target
 }
 
 export interface RunLog {

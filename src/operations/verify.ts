@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isAppError } from '../base/errors.ts'
 import { PROOF_LEVELS, type ProofLevel } from '../model/backup.ts'
-import type { Target } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
 import { compareTree } from './compare-tree.ts'
 import type { Deps, RunHandle } from './recorder.ts'
@@ -15,6 +14,8 @@ export interface VerifyReport {
   level: ProofLevel
   /** Whether the wanted level was reached. */
   ok: boolean
+  /** Something stored is wrong; else a level that was not reached could not be tried here. */
+  damaged: boolean
   checks: VerifyCheck[]
 }
 
@@ -30,8 +31,6 @@ export interface VerifyOptions {
   signal?: AbortSignal
   /** Where trial restores go; the system's temporary folder if absent. */
   scratchDir?: string
-  /** Makes the target of a trial restore. */
-  scratchTarget?: (root: string) => Target
 }
 
 const NAMES: Record<ProofLevel, string> = {
@@ -50,7 +49,7 @@ export async function verify(
   wanted: ProofLevel,
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
-  const report: VerifyReport = { backupId: id, level: 'V0', ok: true, checks: [] }
+  const report: VerifyReport = { backupId: id, level: 'V0', ok: true, damaged: false, checks: [] }
   const top = PROOF_LEVELS.indexOf(wanted)
   // V2 reads all that V1 reads.
   const levels = (['V0', 'V1', 'V2'] as const).filter((level) => PROOF_LEVELS.indexOf(level) <= top)
@@ -65,10 +64,10 @@ export async function verify(
         ? `${checked.objects} objects of ${checked.backups} backups`
         : `${first.key} ${first.problem}${damage.length > 1 ? `, and ${damage.length - 1} more` : ''}`
     report.checks.push({ level, name: NAMES[level], ok, detail })
-    if (!ok) return { ...report, ok: false }
+    if (!ok) return { ...report, ok: false, damaged: true }
     report.level = level
   }
-  if (top >= 3) await trial(vault, id, wanted, report, options)
+  if (top >= 3) await trial(deps, vault, id, wanted, report, options)
   if (top >= 5 && report.ok) {
     report.checks.push({
       level: 'V5',
@@ -84,22 +83,25 @@ export async function verify(
 
 /** Restores to a scratch folder, and for V4 compares what lies there with what the backup recorded. */
 async function trial(
+  deps: Deps,
   vault: Vault,
   id: string,
   wanted: ProofLevel,
   report: VerifyReport,
   options: VerifyOptions,
 ): Promise<void> {
-  const failed = (level: ProofLevel, detail: string): void => {
+  const failed = (level: ProofLevel, detail: string, damaged: boolean): void => {
     report.checks.push({ level, name: NAMES[level], ok: false, detail })
     report.ok = false
+    report.damaged ||= damaged
   }
-  if (options.scratchTarget === undefined) return failed('V3', 'there is no way here to restore this kind of source')
+  if (deps.scratchTarget === undefined)
+    return failed('V3', 'there is no way here to restore this kind of source', false)
   const root = mkdtempSync(join(options.scratchDir ?? tmpdir(), 'holdfast-verify-'))
   const cancel = options.signal ? { signal: options.signal } : {}
   try {
     const warnings: string[] = []
-    const { files } = await options.scratchTarget(root).write(vault.open(id, cancel), {
+    const { files } = await deps.scratchTarget(root).write(vault.open(id, cancel), {
       ...cancel,
       onWarning: ({ code, message }) => code !== 'note' && warnings.push(message),
     })
@@ -112,7 +114,7 @@ async function trial(
     report.level = 'V3'
     if (PROOF_LEVELS.indexOf(wanted) < 4) return
     const { compared, different } = await compareTree(vault.entries(id, cancel), root)
-    if (different.length > 0) return failed('V4', `${different.length} items differ, the first: ${different[0]}`)
+    if (different.length > 0) return failed('V4', `${different.length} items differ, the first: ${different[0]}`, true)
     report.checks.push({
       level: 'V4',
       name: NAMES.V4,
@@ -122,7 +124,8 @@ async function trial(
     report.level = 'V4'
   } catch (error) {
     if (options.signal?.aborted || !isAppError(error)) throw error
-    failed('V3', error.message)
+    // A scratch folder that is full or not ours to write to says nothing about the backup.
+    failed('V3', error.message, !isAppError(error, 'target.full', 'target.denied'))
   } finally {
     rmSync(root, { recursive: true, force: true })
   }

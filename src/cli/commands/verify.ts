@@ -32,7 +32,6 @@ export function register(program: Command, context: Context): void {
             handle,
             signal: context.signal,
             ...(options.scratch !== undefined && { scratchDir: options.scratch }),
-            scratchTarget: (root) => app.filesTarget({ root, overwrite: 'always' }),
           })
           handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks }
           return report
@@ -51,7 +50,6 @@ export function register(program: Command, context: Context): void {
           `${backup.id} is proved to ${out.paint('bold', result.level)}${result.ok ? '' : `, not to ${level}`}`,
         ].join('\n'),
       )
-      const damaged = result.checks.some(({ level: at, ok }) => !ok && at !== 'V5')
-      context.exitCode = result.ok ? 0 : damaged ? 4 : 1
+      context.exitCode = result.ok ? 0 : result.damaged ? 4 : 1
     })
 }

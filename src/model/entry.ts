@@ -48,7 +48,7 @@ export interface Entry {
 /** An entry as a source offers it. */
 export interface SourceEntry extends Entry {
   /**
-   * Opens the content, for entries of kind `file` that are not hardlinks. Called only if the content is wanted: an
+   * Opens the content, and tells `xattrs` where they were not known before, for entries of kind `file` that are not hardlinks. Called only if the content is wanted: an
    * unchanged file is never opened. It may be opened again after it was closed, until the next entry is asked for. A file that changed since: see SourceReport. Rejects or throws an
    * AppError `source.denied` or `source.not-found` when the item cannot be read: a warning, the backup goes on.
    */

@@ -3,11 +3,15 @@ import type { Bytes } from '../base/bytes.ts'
 
 /** Two buffers of this size: one fills while the other is written. */
 const BUFFER = 1024 * 1024
+/** After so many bytes the disk is told to begin: else the flush at the end would wait for all of them. */
+const FLUSH_EVERY = 16 * 1024 * 1024
 
 export interface FileWriter {
   write(chunk: Bytes): Promise<void>
   /** Writes the rest. */
   end(): Promise<void>
+  /** Resolves when nothing of this writer uses the file any more; never rejects. */
+  settle(): Promise<void>
 }
 
 /**
@@ -20,9 +24,28 @@ export function fileWriter(file: FileHandle, onBytes: (bytes: number) => void): 
   let filled = 0
   let length = 0
   let pending: Promise<void> = Promise.resolve()
+  let flushed = 0
+  let flushing: Promise<void> | undefined
+  /** The system tells of a failed flush once: what it told here the last one does not hear. */
+  let failure: { error: unknown } | undefined
+
+  /** In the background, one at a time. */
+  function beginFlush(): void {
+    if (flushing !== undefined || length - flushed < FLUSH_EVERY) return
+    flushed = length
+    flushing = file.datasync().then(
+      () => void (flushing = undefined),
+      (error: unknown) => {
+        flushing = undefined
+        failure = { error }
+      },
+    )
+  }
 
   async function flush(): Promise<void> {
     await pending
+    if (failure !== undefined) throw failure.error
+    beginFlush()
     const full = filling
     const count = filled
     pending = writeAll(file, full.subarray(0, count), length)
@@ -58,6 +81,12 @@ export function fileWriter(file: FileHandle, onBytes: (bytes: number) => void): 
     async end() {
       if (filled > 0) await flush()
       await pending
+      await flushing
+      if (failure !== undefined) throw failure.error
+    },
+    async settle() {
+      await pending.catch(() => undefined)
+      await flushing
     },
   }
 }

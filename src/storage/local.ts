@@ -50,13 +50,17 @@ export function local(settings: Omit<FileStorageSettings, 'type'>): Storage {
           onBytes(body.length)
         } else {
           const writer = fileWriter(file, onBytes)
-          for await (const chunk of abortable(body, signal)) {
-            // Only the file's own errors become ours: those of the body pass as they are.
-            await writer.write(chunk).catch((error: unknown) => {
-              throw localError(error, tried)
-            })
+          try {
+            for await (const chunk of abortable(body, signal)) {
+              // Only the file's own errors become ours: those of the body pass as they are.
+              await writer.write(chunk).catch((error: unknown) => {
+                throw localError(error, tried)
+              })
+            }
+            await guarded(tried, () => writer.end())
+          } finally {
+            await writer.settle()
           }
-          await guarded(tried, () => writer.end())
         }
         throwIfAborted(signal)
         stats = await guarded(tried, async () => {

@@ -41,7 +41,9 @@ export async function readTree(settings: FilesSettings, environment: FilesEnviro
   const entries: ReadTree['entries'] = []
   try {
     for await (const entry of reading.entries()) {
-      entries.push(entry.open === undefined ? entry : { ...entry, content: await contentOf(entry) })
+      // Opened first: that tells the attributes.
+      const content = entry.open && (await contentOf(entry))
+      entries.push(content === undefined ? entry : { ...entry, content })
     }
     return { entries, warnings, facts: reading.facts?.() ?? {} }
   } finally {

@@ -16,8 +16,11 @@ export interface Libc {
     EACCES: number
     ENXIO: number
   }
-  /** All extended attributes of a path (a symlink's own), or `-errno`. Values that may not be read are left out. */
-  xattrs(path: string | Buffer): Xattr[] | number
+  /**
+   * All extended attributes of an open file or a path (a symlink's own), or `-errno`. Values that may not be read are
+   * left out.
+   */
+  xattrs(at: number | string | Buffer): Xattr[] | number
   setXattr(path: string | Buffer, attribute: Xattr): number
   removeXattr(path: string | Buffer, name: string): number
   /** lseek(2) with SEEK_DATA or SEEK_HOLE: the next such offset. */
@@ -35,12 +38,15 @@ const AT_SYMLINK_NOFOLLOW = 0x100
 const UTIME_OMIT = 0x3ffffffe
 const NONE: Xattr[] = []
 const LIST_LIMIT = 65_536
+/** The kernel takes memory of the size that it is offered: most lists are empty, and few are longer than this. */
+const LIST_FIRST = 512
 const VALUE_LIMIT = 65_536
 
-type ListXattrs = (path: string, into: Buffer, size: number) => number
+type ListXattrs = (at: number | string | Buffer, into: Buffer, size: number) => number
 type Touch = (fd: number, times: Buffer) => number
 interface HotCalls {
   list: ListXattrs
+  listOpen: ListXattrs
   touch: Touch
 }
 
@@ -66,12 +72,17 @@ async function load(): Promise<Libc | undefined> {
     }
     // The calls that every entry makes: without the wrapper, whose spread arguments cost as much as the system call.
     const list = lib.func('int64_t llistxattr(const char *path, void *list, size_t size)') as ListXattrs
+    const listOpen = lib.func('int64_t flistxattr(int fd, void *list, size_t size)') as ListXattrs
     const touch = lib.func('int futimens(int fd, const void *times)') as Touch
     const names = koffi.os.errno
     const error = (name: string): number => -(names[name] ?? 0)
     const hot: HotCalls = {
       list(path, into, size) {
         const count = list(path, into, size)
+        return count === -1 ? -koffi.errno() : count
+      },
+      listOpen(fd, into, size) {
+        const count = listOpen(fd, into, size)
         return count === -1 ? -koffi.errno() : count
       },
       touch: (fd, times) => (touch(fd, times) === -1 ? -koffi.errno() : 0),
@@ -97,6 +108,7 @@ function makeLibc(
 ): Libc {
   const llistxattr = bind('int64_t llistxattr(const void *path, void *list, size_t size)')
   const lgetxattr = bind('int64_t lgetxattr(const void *path, const void *name, void *value, size_t size)')
+  const fgetxattr = bind('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)')
   const lsetxattr = bind('int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)')
   const lremovexattr = bind('int lremovexattr(const void *path, const void *name)')
   const lseek = bind('int64_t lseek(int fd, int64_t offset, int whence)')
@@ -116,19 +128,27 @@ function makeLibc(
     pathBuffer[count] = 0
     return pathBuffer
   }
+  /** Lists the names of attributes, each with its NUL, into `list`. */
+  const names = (at: number | string | Buffer, size: number): number =>
+    typeof at === 'number'
+      ? hot.listOpen(at, list, size)
+      : typeof at === 'string'
+        ? hot.list(at, list, size)
+        : llistxattr(c(at), list, size)
   const nameBytes = (name: string): Buffer => Buffer.concat([pathToBytes(name), Buffer.of(0)])
 
   return {
     errors,
-    xattrs(path) {
-      const length = typeof path === 'string' ? hot.list(path, list, LIST_LIMIT) : llistxattr(c(path), list, LIST_LIMIT)
+    xattrs(file) {
+      let length = names(file, LIST_FIRST)
+      if (length === errors.ERANGE) length = names(file, LIST_LIMIT)
       if (length <= 0) return length === 0 ? NONE : length
-      const at = c(path)
+      const at = typeof file === 'number' ? file : c(file)
       const found: Xattr[] = []
       for (let from = 0; from < length;) {
         const end = list.indexOf(0, from)
         const raw = list.subarray(from, end + 1)
-        const count = lgetxattr(at, raw, value, VALUE_LIMIT)
+        const count = (typeof at === 'number' ? fgetxattr : lgetxattr)(at, raw, value, VALUE_LIMIT)
         if (count >= 0)
           found.push({ name: pathFromBytes(raw.subarray(0, -1)), value: Buffer.from(value.subarray(0, count)) })
         from = end + 1

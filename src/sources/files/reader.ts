@@ -25,13 +25,26 @@ export interface ReaderSettings {
 
 export type Extents = readonly (readonly [number, number])[]
 
-/** Opens a file of the walk; `seen` is what the walk saw. With `extents`, only those bytes are given. */
-export function openFile(path: string, seen: BigIntStats, settings: ReaderSettings, extents?: Extents): ByteReader {
-  if (settings.sqlite && isOpenDatabase(seen.dev, seen.ino)) return databaseReader(path, settings)
+/**
+ * Opens a file of the walk; `seen` is what the walk saw. With `extents`, only those bytes are given. `look` is given
+ * the open file, or the path of a database that is not opened by hand.
+ */
+export function openFile(
+  path: string,
+  seen: BigIntStats,
+  settings: ReaderSettings,
+  extents?: Extents,
+  look?: (at: number | string | Buffer) => void,
+): ByteReader {
+  if (settings.sqlite && isOpenDatabase(seen.dev, seen.ino)) {
+    if (look !== undefined) withPath(`/${path}`, look)
+    return databaseReader(path, settings)
+  }
   const fd = openRegular(path)
   try {
     const stat = fstatSync(fd, { bigint: true })
     if (!stat.isFile()) throw new AppError('source.not-found', `${show(path)} is no file any more`)
+    look?.(fd)
     const replaced = stat.ino !== seen.ino || stat.dev !== seen.dev
     return new FileReader(path, fd, stat, settings, replaced, extents)
   } catch (error) {

@@ -7,7 +7,10 @@ const root = join(dirname(import.meta.filename), '..')
 const dist = join(root, 'dist')
 
 rmSync(dist, { recursive: true, force: true })
-const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
+  cwd: root,
+  stdio: 'inherit',
+})
 if (tsc.status !== 0) process.exit(1)
 
 const assets = globSync(['**/*.sql', 'archive/recovery/*'], { cwd: join(root, 'src') })

@@ -9,7 +9,7 @@ import type { BackupReport } from './backup-report.ts'
 import type { BlockWriter } from './block-writer.ts'
 import { contentHash, isStored, SMALL, type ContainerWriter } from './container.ts'
 import type { ArchiveContext, StoredManifest } from './context.ts'
-import { entryLine, type ContentPlace, type IndexEntry } from './index-format.ts'
+import { entryLine, storedLength, type ContentPlace, type IndexEntry } from './index-format.ts'
 import type { IndexWriter } from './index-io.ts'
 import type { ManifestStats } from './manifest.ts'
 import { contentTable, type ContentTable, type PreviousCursor, type PreviousEntry } from './previous.ts'
@@ -135,7 +135,7 @@ export class EntryStore {
     if (old?.content !== undefined && isUnchanged(old, entry)) {
       this.stats.filesUnmodified += 1
       this.stats.bytes += old.size
-      this.used.add(old.content.payload)
+      this.#use(old.content, old.size)
       target.report.read(old.size)
       return (previous as PreviousEntry).line
     }
@@ -176,8 +176,9 @@ export class EntryStore {
       const result = await target.container.file(entry, counted(reader, target.report), known)
       if (!isStored(result)) return this.#reuse(entry, old, result, size)
       this.stats.bytesAdded += result.size
-      this.used.add(target.payload)
-      return { size: result.size, content: { ...result.place, payload: target.payload } }
+      const content = { ...result.place, payload: target.payload }
+      this.#use(content, result.size)
+      return { size: result.size, content }
     } catch (error) {
       if (!isAppError(error, 'source.not-found', 'source.denied', 'source.failed')) throw error
       this.stats.warnings += 1
@@ -187,6 +188,11 @@ export class EntryStore {
     } finally {
       await reader?.close()
     }
+  }
+
+  /** Nothing has to be read for what is empty. */
+  #use(content: ContentPlace, size: number): void {
+    if (storedLength(content, size) > 0) this.used.add(content.payload)
   }
 
   async #mayKnow(old: IndexEntry | undefined, size: number): Promise<boolean> {
@@ -221,7 +227,7 @@ export class EntryStore {
     size: number,
   ): { size: number; content: ContentPlace } {
     if (old === undefined && this.#reused.length < MAX_PAIRS) this.#reused.push([content.hash, entry.path])
-    this.used.add(content.payload)
+    this.#use(content, size)
     return { size, content }
   }
 

@@ -19,6 +19,11 @@ export interface ContentPlace {
   extents?: [number, number][]
 }
 
+/** Bytes that the content takes in its container: none for empty files, and for those that are one hole. */
+export function storedLength(content: ContentPlace, size: number): number {
+  return content.packed ?? content.extents?.reduce((sum, [, length]) => sum + length, 0) ?? size
+}
+
 export interface IndexEntry extends Entry {
   content?: ContentPlace
   /** The size that the source's listing told, where the content has another (a database copied consistently). */
@@ -58,12 +63,58 @@ const CODE_KIND: Partial<Record<string, EntryKind>> = Object.fromEntries(
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 const text = (value: string): string => (PLAIN.test(value) ? `"${value}"` : JSON.stringify(value))
 
+/** What was learnt of a file when its content was stored. */
+export interface StoredContent {
+  size: number
+  content: ContentPlace
+}
+
 /** One line, without its newline. Built by hand: this runs once for every file of every backup. */
-export function entryLine(entry: IndexEntry): string {
-  const { mtime, ctime, content } = entry
+export function entryLine(entry: IndexEntry, stored?: StoredContent): string {
+  const size = stored?.size ?? entry.size
+  let line = lineStart(entry, size, size === entry.size ? entry.listedSize : entry.size)
+  if (entry.xattrs !== undefined && entry.xattrs.length > 0) {
+    const pairs = entry.xattrs.map(({ name, value }) => [name, Buffer.from(value).toString('base64')])
+    line += `,"x":${JSON.stringify(pairs)}`
+  }
+  const content = stored?.content ?? entry.content
+  if (content !== undefined) {
+    const { hash, payload, at, packed, extents } = content
+    line += `,"h":"${hash}","b":${payload},"a":${at}`
+    if (packed !== undefined) line += `,"z":${packed}`
+    if (extents !== undefined) line += `,"e":${JSON.stringify(extents)}`
+  }
+  return `${line}}`
+}
+
+/**
+ * The position of the payload with the content of a file, if this is the line of a file of which the source told exactly
+ * what it tells of `entry`: size, times, inode and all else but attributes, which cannot change without the change time.
+ */
+export function payloadOfSame(line: string, entry: Entry): number | undefined {
+  const start = lineStart(entry, entry.size, undefined)
+  if (!line.startsWith(start)) return undefined
+  // No text between quotation marks holds one, so that this is no part of a name.
+  const hash = line.indexOf(',"h":"', start.length)
+  if (hash === -1 || (hash > start.length && !line.startsWith(',"x":', start.length))) return undefined
+  const payload = line.indexOf(',"b":', hash)
+  return payload === -1 ? undefined : Number.parseInt(line.slice(payload + 5, payload + 15), 10)
+}
+
+/** The path of an entry's line, without parsing all of it; undefined if that takes more. */
+export function pathOfLine(line: string): string | undefined {
+  const end = line.indexOf('","k":"', 6)
+  if (end === -1 || !line.startsWith('{"p":"')) return undefined
+  const path = line.slice(6, end)
+  return path.includes('\\') ? undefined : path
+}
+
+/** All that the source's listing tells. */
+function lineStart(entry: Entry, size: number, listedSize: number | undefined): string {
+  const { mtime, ctime } = entry
   let line = `{"p":${text(entry.path)},"k":"${KIND_CODE[entry.kind]}","m":${entry.mode},"t":[${mtime.s},${mtime.ns}]`
-  if (entry.kind === 'file') line += `,"s":${entry.size}`
-  if (entry.listedSize !== undefined) line += `,"s0":${entry.listedSize}`
+  if (entry.kind === 'file') line += `,"s":${size}`
+  if (listedSize !== undefined) line += `,"s0":${listedSize}`
   if (ctime !== undefined) line += `,"c":[${ctime.s},${ctime.ns}]`
   if (entry.uid !== undefined) line += `,"u":${entry.uid}`
   if (entry.gid !== undefined) line += `,"g":${entry.gid}`
@@ -75,17 +126,7 @@ export function entryLine(entry: IndexEntry): string {
   if (entry.linkTarget !== undefined) line += `,"l":${text(entry.linkTarget)}`
   if (entry.hardlink !== undefined) line += `,"hl":${text(entry.hardlink)}`
   if (entry.rdev !== undefined) line += `,"r":[${entry.rdev.major},${entry.rdev.minor}]`
-  if (entry.sparse === true) line += ',"sp":1'
-  if (entry.xattrs !== undefined && entry.xattrs.length > 0) {
-    const pairs = entry.xattrs.map(({ name, value }) => [name, Buffer.from(value).toString('base64')])
-    line += `,"x":${JSON.stringify(pairs)}`
-  }
-  if (content !== undefined) {
-    line += `,"h":"${content.hash}","b":${content.payload},"a":${content.at}`
-    if (content.packed !== undefined) line += `,"z":${content.packed}`
-    if (content.extents !== undefined) line += `,"e":${JSON.stringify(content.extents)}`
-  }
-  return `${line}}`
+  return entry.sparse === true ? `${line},"sp":1` : line
 }
 
 export function parseIndexHeader(line: string, what: string): IndexHeader {

@@ -7,9 +7,9 @@ import type { EntrySelection } from '../model/vault.ts'
 import type { CodecPool } from './codec-pool.ts'
 import { contentOf, PieceCursor } from './content.ts'
 import { openStored, type ArchiveContext, type StoredManifest } from './context.ts'
-import { parseIndexLine, type IndexEntry, type IndexLine } from './index-format.ts'
+import { parseIndexLine, storedLength, type ContentPlace, type IndexEntry, type IndexLine } from './index-format.ts'
 import { indexLines, openIndex } from './index-io.ts'
-import { payloadReader, type PayloadReader, type Span } from './payload-reader.ts'
+import { payloadReader, type PayloadReader, type Piece, type Span } from './payload-reader.ts'
 import { LinkStandIns, wants, withFolders } from './select.ts'
 
 export async function* readLines(
@@ -108,13 +108,7 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
     const mine = async function* (): AsyncGenerator<IndexEntry> {
       for await (const candidate of indexEntries(context, backup, signal)) {
         for (const entry of select(candidate)) {
-          if (
-            entry.hardlink !== undefined
-              ? !only
-              : entry.content === undefined
-                ? pass > 0
-                : entry.content.payload !== position
-          )
+          if (entry.hardlink !== undefined ? !only : !isStored(entry) ? pass > 0 : entry.content.payload !== position)
             continue
           yield standIns.apply(entry)
         }
@@ -187,8 +181,8 @@ async function* withoutPayload(
 ): AsyncGenerator<RestoredEntry> {
   const { backup, context } = plan
   for await (const entry of entries) {
-    if (entry.content === undefined) {
-      yield publicEntry(entry)
+    if (!isStored(entry)) {
+      yield restored(entry, new PieceCursor(noPieces()))
       continue
     }
     const what = `${displayPath(entry.path)} of ${backup.manifest.id}`
@@ -217,8 +211,9 @@ function spanOf({ content, size }: IndexEntry): Span | undefined {
   return length === 0 ? undefined : { start: content.at, end: content.at + length }
 }
 
-function storedLength(content: NonNullable<IndexEntry['content']>, size: number): number {
-  return content.packed ?? content.extents?.reduce((sum, [, length]) => sum + length, 0) ?? size
+/** Whether some payload holds bytes of it. */
+function isStored(entry: IndexEntry): entry is IndexEntry & { content: ContentPlace } {
+  return entry.content !== undefined && storedLength(entry.content, entry.size) > 0
 }
 
 function restored(entry: IndexEntry, cursor: PieceCursor): RestoredEntry {
@@ -226,6 +221,8 @@ function restored(entry: IndexEntry, cursor: PieceCursor): RestoredEntry {
   if (content === undefined) return publicEntry(entry)
   return { ...publicEntry(entry), open: () => contentOf(entry, content, cursor, storedLength(content, entry.size)) }
 }
+
+async function* noPieces(): AsyncGenerator<Piece> {}
 
 /** Without what only the archive knows. */
 function publicEntry(entry: IndexEntry): Entry {

@@ -16,7 +16,10 @@ if ! [ "$stamp" -nt "$root/package-lock.json" ]; then
   echo $$ > "$lock/pid"
   trap 'rm -rf "$lock" "$log"' EXIT
   if ! [ "$stamp" -nt "$root/package-lock.json" ]; then
-    if ! (cd "$root" && npm ci --no-audit --no-fund --loglevel=error >"$log" 2>&1); then
+    # `npm ci` refuses a lock file that lacks the binaries of other platforms, as registries that do not carry them
+    # make it; `npm install` takes the same versions from it.
+    if ! (cd "$root" && { npm ci --no-audit --no-fund --loglevel=error ||
+      npm install --no-save --no-audit --no-fund --loglevel=error; } >"$log" 2>&1); then
       cat "$log" >&2
       echo "holdfast: the dependencies could not be installed (see above)" >&2
       exit 1

@@ -16,10 +16,11 @@ export interface BlockWriter {
   /** Bytes of container written so far. */
   readonly offset: number
   readonly blockSize: number
-  /** Free memory of the block in hand; call `advance` for what was put there. */
-  free(): Buffer
+  /** The block in hand, and how much of it is taken; call `advance` for what was put behind that. */
+  readonly memory: Buffer
+  readonly used: number
   advance(bytes: number): void
-  /** Makes `free()` at least `bytes` long (at most blockSize); undefined when it is already. */
+  /** Makes room for `bytes` (at most blockSize) in the block in hand; undefined when there is room already. */
   room(bytes: number): Promise<void> | undefined
   write(bytes: Bytes): Promise<void> | undefined
   /** No more will come. */
@@ -116,7 +117,12 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
     get offset() {
       return before + current.used
     },
-    free: () => current.memory.subarray(current.used),
+    get memory() {
+      return current.memory
+    },
+    get used() {
+      return current.used
+    },
     advance(bytes) {
       current.used += bytes
     },

@@ -7,6 +7,9 @@ import type { ContentPlace } from './index-format.ts'
 /** Content up to this size is read into memory whole, so that its header can tell the truth and it can be left out again. */
 export const SMALL = 512 * 1024
 
+/** What a hundred thousand small files must not wait for is given at once. */
+export type MaybePromise<T> = T | Promise<T>
+
 export interface StoredFile {
   /** Bytes of content read. */
   size: number
@@ -21,7 +24,7 @@ export interface ContainerWriter {
    * Reads the content to its end and stores it, unless `known` says of its hash and size that the vault has it already:
    * then nothing is stored, and its place is given back as `known` told it.
    */
-  file(entry: SourceEntry, reader: ByteReader, known: KnownContent): Promise<StoredFile | ContentPlace>
+  file(entry: SourceEntry, reader: ByteReader, known: KnownContent): MaybePromise<StoredFile | ContentPlace>
   end(): Promise<void>
 }
 
@@ -38,14 +41,28 @@ export function contentHash(): { update(bytes: Uint8Array): void; digest(): stri
   return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64').slice(0, 43) }
 }
 
-/** Fills `into` as far as the content goes. */
-export async function fill(reader: ByteReader, into: Uint8Array): Promise<number> {
+/** Fills `into` as far as the content goes; at once, if the reader answers at once. */
+export function fill(reader: ByteReader, into: Uint8Array): MaybePromise<number> {
   let filled = 0
   while (filled < into.length) {
     const got = reader.read(filled === 0 ? into : into.subarray(filled))
-    const count = typeof got === 'number' ? got : await got
-    if (count === 0) break
+    if (typeof got !== 'number') return fillSlowly(reader, into, filled, got)
+    if (got === 0) break
+    filled += got
+  }
+  return filled
+}
+
+async function fillSlowly(
+  reader: ByteReader,
+  into: Uint8Array,
+  before: number,
+  first: Promise<number>,
+): Promise<number> {
+  let filled = before
+  for (let count = await first; count > 0; count = await reader.read(into.subarray(filled))) {
     filled += count
+    if (filled === into.length) break
   }
   return filled
 }

@@ -88,8 +88,9 @@ export function entryLine(entry: IndexEntry, stored?: StoredContent): string {
 }
 
 /**
- * The position of the payload with the content of a file, if this is the line of a file of which the source told exactly
- * what it tells of `entry`: size, times, inode and all else but attributes, which cannot change without the change time.
+ * The position of the payload with the content of a file without holes, if this is the line of a file of which the
+ * source told exactly what it tells of `entry`: size, times, inode and all else but attributes, which do not change
+ * without the change time. What is undefined here must be parsed to be compared.
  */
 export function payloadOfSame(line: string, entry: Entry): number | undefined {
   const start = lineStart(entry, entry.size, undefined)
@@ -98,7 +99,9 @@ export function payloadOfSame(line: string, entry: Entry): number | undefined {
   const hash = line.indexOf(',"h":"', start.length)
   if (hash === -1 || (hash > start.length && !line.startsWith(',"x":', start.length))) return undefined
   const payload = line.indexOf(',"b":', hash)
-  return payload === -1 ? undefined : Number.parseInt(line.slice(payload + 5, payload + 15), 10)
+  return payload === -1 || line.includes(',"e":', hash)
+    ? undefined
+    : Number.parseInt(line.slice(payload + 5, payload + 15), 10)
 }
 
 /** The path of an entry's line, without parsing all of it; undefined if that takes more. */

@@ -2,14 +2,36 @@
 import { AppError } from '../base/errors.ts'
 import { comparePaths } from '../base/paths.ts'
 import { openStored, type ArchiveContext, type StoredManifest } from './context.ts'
-import { parseIndexLine, type ContentPlace, type IndexEntry, type IndexHeader } from './index-format.ts'
+import { parseIndexLine, pathOfLine, type ContentPlace, type IndexEntry, type IndexHeader } from './index-format.ts'
 import { openIndex, type OpenIndex } from './index-io.ts'
 import { SMALL } from './container.ts'
 
-export interface PreviousEntry {
-  entry: IndexEntry
-  /** Its line, which stands for the entry as long as nothing changed. */
-  line: string
+/** Moves are paired in memory, so not without bound; more of them are recorded as deleted and new. */
+export const MAX_PAIRS = 100_000
+
+/** Parsed only as far as it is looked at: most entries of most backups are as they were. */
+export class PreviousEntry {
+  /** It stands for the entry as long as nothing changed. */
+  readonly line: string
+  readonly path: string
+  readonly #what: string
+  #entry: IndexEntry | undefined
+
+  constructor(line: string, path: string, what: string, entry: IndexEntry | undefined) {
+    this.line = line
+    this.path = path
+    this.#what = what
+    this.#entry = entry
+  }
+
+  get entry(): IndexEntry {
+    if (this.#entry === undefined) {
+      const parsed = parseIndexLine(this.line, this.#what)
+      if (parsed.kind !== 'entry') throw new AppError('backup.damaged', `${this.#what} has a bad line`)
+      this.#entry = parsed.entry
+    }
+    return this.#entry
+  }
 }
 
 export interface PreviousCursor {
@@ -37,9 +59,14 @@ export async function previousCursor(
   function step(): boolean {
     while (at < batch.length) {
       const line = batch[at++] as string
+      const path = pathOfLine(line)
+      if (path !== undefined) {
+        current = new PreviousEntry(line, path, what, undefined)
+        return true
+      }
       const parsed = parseIndexLine(line, what)
       if (parsed.kind !== 'entry') continue
-      current = { entry: parsed.entry, line }
+      current = new PreviousEntry(line, parsed.entry.path, what, parsed.entry)
       return true
     }
     current = undefined
@@ -62,11 +89,11 @@ export async function previousCursor(
     for (;;) {
       if (current === undefined && !step()) return done ? undefined : 'more'
       const found = current as unknown as PreviousEntry
-      if (found.entry.path === path) {
+      if (found.path === path) {
         current = undefined
         return found
       }
-      if (comparePaths(found.entry.path, path) > 0) return undefined
+      if (comparePaths(found.path, path) > 0) return undefined
       onMissing(found.entry)
       current = undefined
     }

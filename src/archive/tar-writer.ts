@@ -8,10 +8,11 @@ import {
   SMALL,
   type ContainerWriter,
   type KnownContent,
+  type MaybePromise,
   type StoredFile,
 } from './container.ts'
 import type { ContentPlace } from './index-format.ts'
-import { padding, sparseMap, TAR_END, tarHeader } from './tar.ts'
+import { BLOCK, headerLength, padding, putHeader, sparseMap, TAR_END, tarHeader } from './tar.ts'
 
 const ZEROS = new Uint8Array(64 * 1024)
 
@@ -22,28 +23,51 @@ export function tarWriter(out: BlockWriter): ContainerWriter {
       await out.write(ZEROS.subarray(0, Math.min(rest, ZEROS.length)))
   }
 
-  /** Content first, header after, in front of it: the header then has the true size. */
-  async function small(
+  function small(
     entry: SourceEntry,
     reader: ByteReader,
     size: number,
     known: KnownContent,
-  ): Promise<StoredFile | ContentPlace> {
-    const head = tarHeader(entry, size)
-    const room = out.room(head.length + size + 512)
-    if (room !== undefined) await room
-    const memory = out.free()
-    const content = memory.subarray(head.length, head.length + size)
-    const got = await fill(reader, content)
-    const bytes = got === size ? content : content.subarray(0, got)
-    const hash = hashOf(bytes)
+  ): MaybePromise<StoredFile | ContentPlace> {
+    const head = headerLength(entry, size)
+    const room = out.room(head + size + BLOCK)
+    return room === undefined
+      ? inBlock(entry, reader, size, known, head)
+      : room.then(() => inBlock(entry, reader, size, known, head))
+  }
+
+  function inBlock(
+    entry: SourceEntry,
+    reader: ByteReader,
+    size: number,
+    known: KnownContent,
+    head: number,
+  ): MaybePromise<StoredFile | ContentPlace> {
+    const content = out.memory.subarray(out.used + head, out.used + head + size)
+    const got = fill(reader, content)
+    return typeof got === 'number'
+      ? finish(entry, content, got, known, head)
+      : got.then((count) => finish(entry, content, count, known, head))
+  }
+
+  /** Content first, header after, in front of it: the header then has the true size. */
+  function finish(
+    entry: SourceEntry,
+    content: Buffer,
+    got: number,
+    known: KnownContent,
+    head: number,
+  ): StoredFile | ContentPlace {
+    const hash = hashOf(got === content.length ? content : content.subarray(0, got))
     const place = known(hash, got)
     if (place !== undefined) return place
-    memory.set(got === size ? head : tarHeader(entry, got))
+    const { memory, used } = out
+    putHeader(memory, used, head, entry, got)
+    const end = used + head + got
     const pad = padding(got)
-    memory.fill(0, head.length + got, head.length + got + pad)
-    const at = out.offset + head.length
-    out.advance(head.length + got + pad)
+    memory.fill(0, end, end + pad)
+    const at = out.offset + head
+    out.advance(head + got + pad)
     return { size: got, place: { hash, at } }
   }
 
@@ -58,8 +82,8 @@ export function tarWriter(out: BlockWriter): ContainerWriter {
     while (got < size) {
       const room = out.room(1)
       if (room !== undefined) await room
-      const free = out.free()
-      const wanted = free.length < size - got ? free : free.subarray(0, size - got)
+      const { memory, used } = out
+      const wanted = memory.subarray(used, used + Math.min(memory.length - used, size - got))
       const answer = reader.read(wanted)
       const count = typeof answer === 'number' ? answer : await answer
       if (count === 0) break
@@ -74,7 +98,7 @@ export function tarWriter(out: BlockWriter): ContainerWriter {
 
   return {
     member: (entry) => out.write(tarHeader(entry, 0)),
-    async file(entry, reader, known) {
+    file(entry, reader, known) {
       const data = entry.extents?.reduce((sum, [, length]) => sum + length, 0)
       const size = data ?? reader.size ?? entry.size
       return size <= SMALL && data === undefined ? small(entry, reader, size, known) : large(entry, reader, size)

@@ -3,7 +3,6 @@
  * What fits the ustar header goes there; a pax header before it carries the rest (long or odd paths, nanoseconds,
  * large sizes and ids, extended attributes, sparse maps).
  */
-import { utf8 } from '../base/bytes.ts'
 import { pathToBytes } from '../base/paths.ts'
 import type { Entry, EntryKind } from '../model/entry.ts'
 
@@ -37,11 +36,11 @@ export function tarHeader(entry: Entry, stored: number, sparseMap?: Uint8Array):
   const paxSize = records === undefined ? 0 : BLOCK + records.length + padding(records.length)
   const out = Buffer.alloc(paxSize + BLOCK)
   if (records !== undefined) {
-    ustar(out, 0, { name: utf8('PaxHeaders/holdfast'), mode: 0o644, size: records.length, mtime: 0, type: PAX })
+    ustar(out, 0, { name: 'PaxHeaders/holdfast', mode: 0o644, size: records.length, mtime: 0, type: PAX })
     out.set(records, BLOCK)
   }
   ustar(out, paxSize, {
-    name: isSparse ? utf8('GNUSparseFile/holdfast') : name.subarray(0, 100),
+    name: isSparse ? 'GNUSparseFile/holdfast' : name.subarray(0, 100),
     mode: entry.mode,
     size: Math.min(stored, MAX_OCTAL_11),
     mtime: Math.min(Math.max(entry.mtime.s, 0), MAX_OCTAL_11),
@@ -54,6 +53,68 @@ export function tarHeader(entry: Entry, stored: number, sparseMap?: Uint8Array):
     rdev: entry.rdev,
   })
   return out
+}
+
+/** The length of the header that `putHeader` writes for a file. It depends on `stored` only from 8 GiB on. */
+export function headerLength(entry: Entry, stored: number): number {
+  if (!isOrdinary(entry, stored)) return tarHeader(entry, stored).length
+  return entry.mtime.ns === 0 ? BLOCK : 3 * BLOCK
+}
+
+/** Writes the header of a file where its content follows; `length` is what `headerLength` told. */
+export function putHeader(out: Buffer, at: number, length: number, entry: Entry, stored: number): void {
+  if (!isOrdinary(entry, stored)) {
+    out.set(tarHeader(entry, stored), at)
+    return
+  }
+  out.fill(0, at, at + length)
+  if (length > BLOCK) {
+    const { s, ns } = entry.mtime
+    const record = ` mtime=${paxTime(s, ns)}\n`
+    // Between 20 and 30 bytes, so that its length has two digits.
+    const size = record.length + 2
+    out.set(paxBlock(size), at)
+    out.write(`${size}${record}`, at + BLOCK, 'latin1')
+  }
+  const { path, mode, mtime, uid, gid, user, group } = entry
+  ustar(out, at + length - BLOCK, {
+    name: path,
+    mode,
+    size: stored,
+    mtime: mtime.s,
+    type: TYPE.file,
+    uid,
+    gid,
+    user,
+    group,
+  })
+}
+
+/** Nearly every file: it needs no other pax record than its time. */
+const isOrdinary = (entry: Entry, stored: number): boolean =>
+  entry.path.length <= 100 &&
+  entry.xattrs === undefined &&
+  entry.hardlink === undefined &&
+  entry.mtime.s >= 1_000_000 &&
+  entry.mtime.s <= MAX_OCTAL_11 &&
+  (entry.uid ?? 0) <= MAX_OCTAL_7 &&
+  (entry.gid ?? 0) <= MAX_OCTAL_7 &&
+  stored <= MAX_OCTAL_11 &&
+  PRINTABLE.test(entry.path)
+
+const PRINTABLE = /^[\x20-\x7e]*$/
+
+const paxBlocks = new Map<number, Buffer>()
+
+/** The ustar block in front of `size` bytes of pax records. */
+function paxBlock(size: number): Buffer {
+  let block = paxBlocks.get(size)
+  if (block === undefined) {
+    block = Buffer.alloc(BLOCK)
+    ustar(block, 0, { name: 'PaxHeaders/holdfast', mode: 0o644, size, mtime: 0, type: PAX })
+    paxBlocks.set(size, block)
+  }
+  return block
 }
 
 /** GNU sparse 1.0: the map precedes the data inside the member, padded to a block. */
@@ -117,7 +178,8 @@ function paxTime(s: number, ns: number): string {
 }
 
 interface Ustar {
-  name: Uint8Array
+  /** A string is ASCII. */
+  name: Uint8Array | string
   mode: number
   size: number
   mtime: number
@@ -132,7 +194,8 @@ interface Ustar {
 
 /** name 0 · mode 100 · uid 108 · gid 116 · size 124 · mtime 136 · checksum 148 · type 156 · link 157 · magic 257 · user 265 · group 297 · major 329 · minor 337 */
 function ustar(out: Buffer, at: number, field: Ustar): void {
-  out.set(field.name, at)
+  if (typeof field.name === 'string') out.write(field.name, at, 'latin1')
+  else out.set(field.name, at)
   octal(out, at + 100, 8, field.mode & 0o7777)
   octal(out, at + 108, 8, Math.min(field.uid ?? 0, MAX_OCTAL_7))
   octal(out, at + 116, 8, Math.min(field.gid ?? 0, MAX_OCTAL_7))

@@ -1,20 +1,21 @@
 /** Making one backup: source entries in, payload and index out, the manifest last. */
 import { AppError, isAbort, isAppError, toAppError } from '../base/errors.ts'
-import { backupId } from '../base/ids.ts'
-import { throwIfAborted } from '../base/streams.ts'
+import { collect, throwIfAborted } from '../base/streams.ts'
+import type { Storage } from '../model/storage.ts'
 import type { BackupOutcome, BackupRequest } from '../model/vault.ts'
 import { backupReport } from './backup-report.ts'
 import { blockWriter } from './block-writer.ts'
+import { choose } from './choose.ts'
 import { codecPool } from './codec-pool.ts'
 import type { ArchiveContext } from './context.ts'
 import { EntryStore } from './entry-store.ts'
 import { indexWriter } from './index-io.ts'
-import { readLeases, takeLease, type VaultLease } from './lease.ts'
+import { takeLease, type VaultLease } from './lease.ts'
 import { encodeManifest, MANIFEST_SUFFIX, type Manifest, type StoredPart } from './manifest.ts'
-import { readInventory, toBackup } from './manifests.ts'
-import { baseName, indexSuffix, payloadSuffix } from './names.ts'
-import { storeParts } from './parts.ts'
-import { planBackup, type BackupPlan } from './plan.ts'
+import { toBackup } from './manifests.ts'
+import { indexSuffix, payloadSuffix } from './names.ts'
+import { folderOf, storeParts } from './parts.ts'
+import type { BackupPlan } from './plan.ts'
 import { previousCursor } from './previous.ts'
 import { removeLeftovers } from './tidy.ts'
 import { tarWriter } from './tar-writer.ts'
@@ -22,23 +23,16 @@ import { zipWriter } from './zip-writer.ts'
 
 export async function archiveBackup(context: ArchiveContext, request: BackupRequest): Promise<BackupOutcome> {
   const { storage, clock } = context
-  const lease = await takeLease(storage, clock, { kind: 'backup', job: request.job })
+  const lease = await takeLease(storage, clock, { kind: 'backup', job: request.job }, request.signal)
   let base: string | undefined
   try {
-    await refuseSecondRun(context, request.job, lease)
-    const { backups } = await readInventory(storage, request)
-    const leases = await readLeases(storage, clock, [lease.key])
-    const plan = planBackup(request, backups, leases)
+    const chosen = await choose(context, request, lease)
+    const { plan } = chosen
+    base = chosen.base
     if (plan.why !== undefined && request.type !== 'auto') {
       request.onProgress?.({ type: 'log', level: 'warn', message: `making a full backup: ${plan.why}` })
     }
-    const id = backupId(plan.type, request.time)
-    base = await freeBase(context, request, plan, id)
-    await lease.change({
-      bases: [base],
-      needs: plan.parent ? [plan.parent.manifest.id, ...plan.parent.manifest.needs] : [],
-    })
-    const outcome = await write(context, request, plan, { id, base, lease })
+    const outcome = await write(context, request, plan, { ...chosen, lease })
     await lease.release()
     return outcome
   } catch (error) {
@@ -47,36 +41,14 @@ export async function archiveBackup(context: ArchiveContext, request: BackupRequ
   }
 }
 
-/** Two runs of one job never overlap, wherever they run: the vault itself knows. */
-async function refuseSecondRun({ storage, clock }: ArchiveContext, job: string, lease: VaultLease): Promise<void> {
-  for (const other of await readLeases(storage, clock, [lease.key])) {
-    if (!other.live || other.record.kind !== 'backup' || other.record.job !== job) continue
-    const { pid, host } = other.record.owner
-    throw new AppError('vault.locked', `job ${job} is being backed up to ${storage.name} by process ${pid} on ${host}`)
-  }
-}
+const CLEAN_UP_MS = 30_000
 
-/** The name from the template; with the id's random end if an object of that name exists. */
-async function freeBase(
-  context: ArchiveContext,
-  request: BackupRequest,
-  plan: BackupPlan,
-  id: string,
-): Promise<string> {
-  const { template, timezone } = context.writing
-  const base = baseName(template, { ...request, type: plan.type, backupId: id, timezone })
-  for await (const { key } of context.storage.list(`${base}.`)) {
-    if (key) return `${base}_${id.slice(-6)}`
-  }
-  return base
-}
-
-async function cleanUp(context: ArchiveContext, base: string | undefined, lease: VaultLease): Promise<void> {
+async function cleanUp({ storage }: ArchiveContext, base: string | undefined, lease: VaultLease): Promise<void> {
   try {
-    if (base !== undefined) await removeLeftovers(context.storage, base)
+    if (base !== undefined) await removeLeftovers(storage, base, { signal: AbortSignal.timeout(CLEAN_UP_MS) })
     await lease.release()
   } catch {
-    // The lease stays: it names what is left, and the next run removes it once this process is gone.
+    await lease.abandon()
   }
 }
 
@@ -97,9 +69,10 @@ async function write(
   const pool = codecPool()
   const report = backupReport(request)
   report.stage('backup', `${plan.type} backup`)
-  const store = new EntryStore(context, plan.parent)
+  const chain = reading(context, request.signal)
+  const store = new EntryStore(chain, plan.parent)
   try {
-    const cursor = plan.parent && (await previousCursor(context, plan.parent, (entry) => store.deleted(entry)))
+    const cursor = plan.parent && (await previousCursor(chain, plan.parent, (entry) => store.deleted(entry)))
     const blocks = blockWriter({ compression: payloadCompression(writing), pool })
     const container = writing.container === 'zip' ? zipWriter(blocks, writing.compression.level) : tarWriter(blocks)
     const payloads = [...(cursor?.header.payloads ?? []), place.id]
@@ -158,10 +131,11 @@ async function write(
     })
     place.lease.assertHeld()
     const key = place.base + MANIFEST_SUFFIX
-    await storage.put(key, encodeManifest(manifest), { ifAbsent: true, storageClass: 'warm' })
+    await assertStored(storage, folderOf(key), [...parts, indexPart], signal)
+    await commit(storage, key, encodeManifest(manifest), signal)
     const { stats } = manifest
     return {
-      backup: toBackup({ key, manifest, notes: {} }, context.name, new Set(manifest.needs)),
+      backup: toBackup({ key, manifest, notes: {} }, context.name),
       filesNew: stats.filesNew,
       filesChanged: stats.filesChanged,
       filesUnmodified: stats.filesUnmodified,
@@ -174,6 +148,42 @@ async function write(
     throw isAbort(error) || isAppError(error) ? error : toAppError(error)
   } finally {
     await pool.close()
+  }
+}
+
+/** The same vault, whose reads end with the request. */
+function reading(context: ArchiveContext, signal: AbortSignal | undefined): ArchiveContext {
+  if (signal === undefined) return context
+  const { storage } = context
+  return { ...context, storage: { ...storage, get: (key, options) => storage.get(key, { signal, ...options }) } }
+}
+
+/** Somebody who took this process for dead (its clock may be wrong) has cleaned up: then there is no backup to commit. */
+async function assertStored(
+  storage: Storage,
+  folder: string,
+  parts: readonly StoredPart[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const { name, size } of parts) {
+    const stored = await storage.stat(folder + name, signal ? { signal } : {})
+    if (stored?.size !== size)
+      throw new AppError('vault.locked', `${folder}${name} was removed from ${storage.name} while the backup was made`)
+  }
+}
+
+/** When the answer to the last write is lost, the storage is asked whether it has been done. */
+async function commit(storage: Storage, key: string, bytes: Buffer, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await storage.put(key, bytes, { ifAbsent: true, storageClass: 'warm', ...(signal && { signal }) })
+  } catch (error) {
+    try {
+      const stored = await collect(storage.get(key, { signal: AbortSignal.timeout(CLEAN_UP_MS) }))
+      if (bytes.equals(stored)) return
+    } catch {
+      // Not there, or not to be had: the first error counts.
+    }
+    throw error
   }
 }
 

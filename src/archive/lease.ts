@@ -4,41 +4,31 @@
  * docs/formats/archive.md §6.
  */
 import { utf8 } from '../base/bytes.ts'
-import { AppError, isAppError } from '../base/errors.ts'
-import { instanceId, processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
-import { collect } from '../base/streams.ts'
+import { AppError } from '../base/errors.ts'
+import { instanceId, processIdentity } from '../base/process-identity.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Storage } from '../model/storage.ts'
+import { heldHere, LEASES, LEASE_TTL_MS, type LeaseRecord } from './lease-record.ts'
 
-export const LEASES = '.holdfast/leases/'
-const TTL_MS = 5 * 60_000
+/** How long the end of a lease may take, on a storage that does not answer. */
+const PATIENCE_MS = 30_000
 
-export interface LeaseRecord {
-  holdfast: 'lease'
-  kind: 'backup' | 'remove'
-  job: string
-  /** Names of objects begin with one of these, if this process leaves any behind. */
-  bases: string[]
-  /** Ids of backups that this process reads or builds on. */
-  needs: string[]
-  /** Ids of backups that it removes. */
-  removes: string[]
-  owner: ProcessIdentity
-  expires: string
-}
-
-export interface VaultLease extends AsyncDisposable {
+export interface VaultLease {
   readonly key: string
-  /** Rejects with `vault.locked` if the lease could not be renewed in time. */
+  /** Throws `vault.locked` if the lease could not be renewed in time. */
   assertHeld(): void
-  change(change: Partial<Pick<LeaseRecord, 'bases' | 'needs' | 'removes'>>): Promise<void>
+  change(change: Partial<Pick<LeaseRecord, 'bases' | 'needs' | 'removes'>>, signal?: AbortSignal): Promise<void>
+  /** Nothing is left behind. Never rejects: a lease that cannot be removed is abandoned. */
   release(): Promise<void>
+  /** Something is left behind: whoever comes next cleans up what it names, also while this process lives on. */
+  abandon(): Promise<void>
 }
 
 export async function takeLease(
   storage: Storage,
   clock: Clock,
   start: Pick<LeaseRecord, 'kind' | 'job'> & Partial<LeaseRecord>,
+  signal?: AbortSignal,
 ): Promise<VaultLease> {
   const key = `${LEASES}${start.kind}-${instanceId()}.json`
   let record: LeaseRecord = {
@@ -51,81 +41,88 @@ export async function takeLease(
     expires: '',
   }
   let renewed = clock.monotonic()
-  let released = false
+  let ended = false
+  /** One write at a time, so that an older record never replaces a newer one, nor comes back after the removal. */
+  let last: Promise<unknown> = Promise.resolve()
 
-  async function store(): Promise<void> {
-    record = { ...record, expires: new Date(clock.now().getTime() + TTL_MS).toISOString() }
-    await storage.put(key, utf8(JSON.stringify(record)), { storageClass: 'warm' })
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = last.then(work)
+    last = next.catch(() => {})
+    return next
+  }
+
+  async function store(cancel: AbortSignal | undefined): Promise<void> {
+    record = { ...record, expires: new Date(clock.now().getTime() + LEASE_TTL_MS).toISOString() }
+    const text = JSON.stringify(record)
+    await storage.put(key, utf8(text), { storageClass: 'warm', ...(cancel && { signal: cancel }) })
     renewed = clock.monotonic()
   }
 
-  await store()
-  // A failed renewal is tried again at the next tick; assertHeld tells when it is too late.
-  const timer = setInterval(() => void store().catch(() => {}), TTL_MS / 5)
-  timer.unref()
-
-  const lease: VaultLease = {
-    key,
-    assertHeld() {
-      if (clock.monotonic() - renewed < TTL_MS) return
-      throw new AppError(
-        'vault.locked',
-        `the lease ${key} in ${storage.name} could not be renewed for ${TTL_MS / 60_000} minutes`,
-      )
-    },
-    async change(change) {
-      record = { ...record, ...change }
-      await store()
-    },
-    async release() {
-      if (released) return
-      released = true
-      clearInterval(timer)
-      await storage.remove(key)
-    },
-    [Symbol.asyncDispose]: async () => lease.release(),
+  function every(work: () => Promise<void>): NodeJS.Timeout {
+    // A failure is tried again at the next tick; assertHeld tells when it is too late.
+    return setInterval(() => void work().catch(() => {}), LEASE_TTL_MS / 5).unref()
   }
-  return lease
-}
 
-export interface FoundLease {
-  key: string
-  record: LeaseRecord
-  live: boolean
-}
-
-/** All leases but our own. One that cannot be read is taken as live until it is old. */
-export async function readLeases(storage: Storage, clock: Clock, except: string[] = []): Promise<FoundLease[]> {
-  const found: FoundLease[] = []
-  for await (const { key, modified } of storage.list(LEASES)) {
-    if (except.includes(key)) continue
-    const record = await readLease(storage, key)
-    if (record === 'gone') continue
-    if (record === undefined) {
-      if (clock.now().getTime() - modified.getTime() > 2 * TTL_MS) await storage.remove(key)
-      continue
+  async function abandon(): Promise<void> {
+    clearInterval(timer)
+    ended = true
+    heldHere.delete(key)
+    record = { ...record, abandoned: true }
+    const tell = async (): Promise<void> =>
+      inTurn(async () => {
+        const signal = AbortSignal.timeout(PATIENCE_MS)
+        // Somebody may have cleaned up since: then there is nothing to tell.
+        if ((await storage.stat(key, { signal })) !== undefined) await store(signal)
+      })
+    try {
+      await tell()
+    } catch {
+      // Other processes still see us live, so they wait until this has worked or this process ends.
+      const again = every(async () => {
+        await tell()
+        clearInterval(again)
+      })
     }
-    found.push({ key, record, live: isLive(record, clock) })
   }
-  return found
-}
 
-async function readLease(storage: Storage, key: string): Promise<LeaseRecord | 'gone' | undefined> {
+  heldHere.add(key)
+  let timer: NodeJS.Timeout | undefined
   try {
-    const value = JSON.parse(Buffer.from(await collect(storage.get(key), 1024 * 1024)).toString('utf8')) as LeaseRecord
-    return value.holdfast === 'lease' && Array.isArray(value.bases) ? value : undefined
+    await inTurn(async () => store(signal))
   } catch (error) {
-    if (isAppError(error, 'storage.not-found')) return 'gone'
-    if (error instanceof SyntaxError) return undefined
+    await abandon()
     throw error
   }
-}
+  timer = every(async () => inTurn(async () => store(AbortSignal.timeout(LEASE_TTL_MS / 5))))
 
-/** A process of this machine is asked for; one elsewhere has until its lease ran out twice over, as clocks differ. */
-function isLive(record: LeaseRecord, clock: Clock): boolean {
-  const state = processState(record.owner)
-  if (state !== 'unknown') return state === 'alive'
-  return clock.now().getTime() < Date.parse(record.expires) + TTL_MS
+  return {
+    key,
+    assertHeld() {
+      if (clock.monotonic() - renewed < LEASE_TTL_MS) return
+      throw new AppError(
+        'vault.locked',
+        `the lease ${key} in ${storage.name} could not be renewed for ${LEASE_TTL_MS / 60_000} minutes`,
+      )
+    },
+    async change(change, cancel) {
+      await inTurn(async () => {
+        record = { ...record, ...change }
+        await store(cancel)
+      })
+    },
+    async release() {
+      if (ended) return
+      ended = true
+      clearInterval(timer)
+      try {
+        await inTurn(async () => storage.remove(key, { signal: AbortSignal.timeout(PATIENCE_MS) }))
+        heldHere.delete(key)
+      } catch {
+        await abandon()
+      }
+    },
+    async abandon() {
+      if (!ended) await abandon()
+    },
+  }
 }
-
-export const ownerText = ({ record }: FoundLease): string => `process ${record.owner.pid} on ${record.owner.host}`

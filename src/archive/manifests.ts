@@ -5,7 +5,8 @@ import type { Backup, Proof } from '../model/backup.ts'
 import type { Cancel } from '../model/vault.ts'
 import type { Storage } from '../model/storage.ts'
 import type { StoredManifest } from './context.ts'
-import { MANIFEST_SUFFIX, parseManifest } from './manifest.ts'
+import { MANIFEST_SUFFIX, parseManifest, type Manifest } from './manifest.ts'
+import { folderOf } from './parts.ts'
 
 export const NOTES_SUFFIX = '.notes.json'
 const MAX_MANIFEST = 16 * 1024 * 1024
@@ -19,6 +20,8 @@ export interface Notes {
 
 export interface KnownBackup extends StoredManifest {
   notes: Notes
+  /** Which of its own objects is missing, or has another size than was written. */
+  lost?: string
 }
 
 export interface DamagedManifest {
@@ -33,11 +36,12 @@ export interface Inventory {
 }
 
 export async function readInventory(storage: Storage, { signal }: Cancel = {}): Promise<Inventory> {
+  const cancel = signal ? { signal } : {}
   const keys: string[] = []
-  const withNotes = new Set<string>()
-  for await (const { key } of storage.list('', signal ? { signal } : {})) {
+  const sizes = new Map<string, number>()
+  for await (const { key, size } of storage.list('', cancel)) {
     if (key.endsWith(MANIFEST_SUFFIX)) keys.push(key)
-    else if (key.endsWith(NOTES_SUFFIX)) withNotes.add(key)
+    else sizes.set(key, size)
   }
   const backups: KnownBackup[] = []
   const damaged: DamagedManifest[] = []
@@ -45,9 +49,11 @@ export async function readInventory(storage: Storage, { signal }: Cancel = {}): 
   async function work(): Promise<void> {
     for (let key = keys[next++]; key !== undefined; key = keys[next++]) {
       try {
-        const manifest = parseManifest(await collect(storage.get(key), MAX_MANIFEST), key)
+        const manifest = parseManifest(await readSmall(storage, key, cancel), key)
         const notesKey = baseOf(key) + NOTES_SUFFIX
-        backups.push({ key, manifest, notes: withNotes.has(notesKey) ? await readNotes(storage, notesKey) : {} })
+        const notes = sizes.has(notesKey) ? await readNotes(storage, notesKey, cancel) : {}
+        const lost = lostObject(key, manifest, sizes)
+        backups.push({ key, manifest, notes, ...(lost !== undefined && { lost }) })
       } catch (error) {
         // Removed since the listing: not there any more. Anything wrong with one manifest must not hide the others.
         if (isAppError(error, 'storage.not-found')) continue
@@ -57,16 +63,59 @@ export async function readInventory(storage: Storage, { signal }: Cancel = {}): 
     }
   }
   await Promise.all(Array.from({ length: CONCURRENCY }, work))
-  backups.sort((a, b) => a.manifest.time.localeCompare(b.manifest.time) || a.manifest.id.localeCompare(b.manifest.id))
+  sortByAge(backups)
   damaged.sort((a, b) => a.key.localeCompare(b.key))
   return { backups, damaged }
 }
 
+/** Refuses what is too large to be one of ours. */
+async function readSmall(storage: Storage, key: string, cancel: Cancel): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of storage.get(key, cancel)) {
+    size += chunk.length
+    if (size > MAX_MANIFEST)
+      throw new AppError('backup.damaged', `${key} is larger than ${MAX_MANIFEST} bytes`, { details: { key } })
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts)
+}
+
+function lostObject(key: string, { payload, index }: Manifest, sizes: ReadonlyMap<string, number>): string | undefined {
+  for (const { name, size } of [...payload.parts, index]) {
+    const stored = sizes.get(folderOf(key) + name)
+    if (stored === undefined) return `${folderOf(key)}${name} is missing`
+    if (stored !== size) return `${folderOf(key)}${name} has ${stored} bytes instead of ${size}`
+  }
+  return undefined
+}
+
+/**
+ * By time; but a backup is newer than those that it builds on, also if the clock was set back between them. `chain` names
+ * all of these, so a look at their times is enough.
+ */
+function sortByAge(backups: KnownBackup[]): void {
+  const times = new Map(backups.map(({ manifest }) => [manifest.id, Date.parse(manifest.time)]))
+  const age = new Map(
+    backups.map(({ manifest: { id, chain } }) => [
+      id,
+      chain.reduce(
+        (latest, ancestor, position) => Math.max(latest, (times.get(ancestor) ?? -Infinity) + chain.length - position),
+        times.get(id) ?? 0,
+      ),
+    ]),
+  )
+  const ageOf = ({ manifest }: KnownBackup): number => age.get(manifest.id) ?? 0
+  backups.sort((a, b) => ageOf(a) - ageOf(b) || (a.manifest.id < b.manifest.id ? -1 : 1))
+}
+
 export const baseOf = (manifestKey: string): string => manifestKey.slice(0, -MANIFEST_SUFFIX.length)
 
-export async function readNotes(storage: Storage, key: string): Promise<Notes> {
+export async function readNotes(storage: Storage, key: string, cancel: Cancel = {}): Promise<Notes> {
   try {
-    const value = JSON.parse(Buffer.from(await collect(storage.get(key), MAX_MANIFEST)).toString('utf8')) as Notes
+    const value = JSON.parse(
+      Buffer.from(await collect(storage.get(key, cancel), MAX_MANIFEST)).toString('utf8'),
+    ) as Notes
     return typeof value === 'object' && value !== null ? value : {}
   } catch (error) {
     // Notes are not worth failing for.
@@ -75,15 +124,25 @@ export async function readNotes(storage: Storage, key: string): Promise<Notes> {
   }
 }
 
-/** Ids of the backups that `id` needs but that are not there. */
-export function missingLinks(backup: StoredManifest, present: ReadonlySet<string>): string[] {
-  return backup.manifest.needs.filter((id) => !present.has(id))
+export type ById = ReadonlyMap<string, KnownBackup>
+
+export const byId = (backups: readonly KnownBackup[]): ById =>
+  new Map(backups.map((backup) => [backup.manifest.id, backup]))
+
+/** What keeps a backup from being restored whole, as far as names and sizes tell. */
+export function brokenBy({ manifest, lost }: KnownBackup, all: ById): string | undefined {
+  if (lost !== undefined) return lost
+  const missing = manifest.needs.filter((id) => !all.has(id))
+  if (missing.length > 0) return `needs ${missing.join(', ')}, which is not in the vault`
+  const culprit = manifest.needs.map((id) => all.get(id)).find((needed) => needed?.lost !== undefined)
+  return culprit && `needs ${culprit.manifest.id}, of which ${culprit.lost}`
 }
 
-export function toBackup(known: KnownBackup, vault: string, present: ReadonlySet<string>): Backup {
+/** With `all`, it is looked up whether what it needs is there. */
+export function toBackup(known: KnownBackup, vault: string, all?: ById): Backup {
   const { manifest, notes } = known
   const { stats } = manifest
-  const missing = missingLinks(known, present)
+  const broken = all && brokenBy(known, all)
   const parent = manifest.chain.at(-1)
   return {
     id: manifest.id,
@@ -105,7 +164,7 @@ export function toBackup(known: KnownBackup, vault: string, present: ReadonlySet
       ? { level: notes.proof.level, at: new Date(notes.proof.at) }
       : { level: 'V0', at: new Date(manifest.ended) },
     warnings: stats.warnings,
-    ...(missing.length > 0 && { broken: `needs ${missing.join(', ')}, which is not in the vault` }),
+    ...(broken !== undefined && { broken }),
   }
 }
 

@@ -1,9 +1,8 @@
 /** Which type a backup gets, and what it builds on. */
 import type { BackupType } from '../model/backup.ts'
 import type { BackupRequest } from '../model/vault.ts'
-import type { FoundLease } from './lease.ts'
-import type { KnownBackup } from './manifests.ts'
-import { missingLinks } from './manifests.ts'
+import type { FoundLease } from './lease-record.ts'
+import { brokenBy, byId, type KnownBackup } from './manifests.ts'
 
 export interface BackupPlan {
   type: BackupType
@@ -12,20 +11,22 @@ export interface BackupPlan {
   why?: string
 }
 
+/** `unusable`: ids of backups that turned out to be damaged. */
 export function planBackup(
   request: BackupRequest,
   backups: readonly KnownBackup[],
   leases: readonly FoundLease[],
+  unusable: ReadonlySet<string> = new Set(),
 ): BackupPlan {
   if (request.type === 'full') return { type: 'full' }
-  const present = new Set(backups.map(({ manifest }) => manifest.id))
+  const all = byId(backups)
   // What another process is about to remove must not be built on.
   const leaving = new Set(leases.filter(({ live }) => live).flatMap(({ record }) => record.removes))
-  const usable = backups.filter(
-    (backup) =>
-      backup.manifest.job === request.job &&
-      missingLinks(backup, present).length === 0 &&
-      ![backup.manifest.id, ...backup.manifest.needs].some((id) => leaving.has(id)),
+  const mine = backups.filter(({ manifest }) => manifest.job === request.job)
+  const isWhole = (backup: KnownBackup): boolean =>
+    brokenBy(backup, all) === undefined && !unusable.has(backup.manifest.id)
+  const usable = mine.filter(
+    (backup) => isWhole(backup) && ![backup.manifest.id, ...backup.manifest.needs].some((id) => leaving.has(id)),
   )
   const wanted: BackupType = request.type === 'auto' ? 'incremental' : request.type
   const parent = usable.findLast(({ manifest }) => wanted === 'incremental' || manifest.type === 'full')
@@ -34,7 +35,10 @@ export function planBackup(
       type: 'full',
       why: `no earlier ${wanted === 'differential' ? 'full ' : ''}backup of ${request.job} to build on`,
     }
-  if (request.type === 'auto' && request.fullEveryMs !== undefined) {
+  if (request.type !== 'auto') return { type: wanted, parent }
+  const newest = mine.at(-1)
+  if (newest !== undefined && !isWhole(newest)) return { type: 'full', why: `${newest.manifest.id} is not whole` }
+  if (request.fullEveryMs !== undefined) {
     const fullId = parent.manifest.chain[0] ?? parent.manifest.id
     const full = usable.find(({ manifest }) => manifest.id === fullId)
     const age = request.time.getTime() - Date.parse(full?.manifest.time ?? '1970-01-01')

@@ -28,6 +28,7 @@ import type { IndexEntry } from './index-format.ts'
 import type { ManifestEncryption } from './manifest.ts'
 import {
   baseOf,
+  byId,
   findBackup,
   NOTES_SUFFIX,
   readInventory,
@@ -131,8 +132,8 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     storage,
     async backups(cancel = {}) {
       const { backups } = await readInventory(storage, cancel)
-      const present = new Set(backups.map(({ manifest }) => manifest.id))
-      return backups.map((backup) => toBackup(backup, settings.name, present))
+      const all = byId(backups)
+      return backups.map((backup) => toBackup(backup, settings.name, all))
     },
     backup: async (request) => archiveBackup(context, request),
     async *entries(id, selection = {}) {
@@ -163,7 +164,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
       const { backup } = await known(id)
       await annotate(storage, backup, change)
     },
-    tidy: async () => tidyVault(context),
+    tidy: async (cancel = {}) => tidyVault(context, cancel),
     close: async () => storage.close(),
   }
 }

@@ -35,7 +35,10 @@ export interface Vault {
   /** Integrity of the whole vault: what is damaged, and which backups each damage touches. */
   check(options: CheckOptions): Promise<CheckResult>
 
-  /** Removes backups in an order that a crash cannot hurt. Refuses what a kept one needs. */
+  /**
+   * Removes backups in an order that a crash cannot hurt. Refuses what a kept one needs. A failure or an abort half-way
+   * tells in `details.removed` what is gone already.
+   */
   remove(ids: string[], options?: Cancel & { onProgress?: OnProgress }): Promise<RemoveOutcome>
 
   /** Notes that may change after the fact; they live in the vault beside the backup. */

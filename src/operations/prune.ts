@@ -1,4 +1,5 @@
 /** Applying retention: a plan that only reads, then the removal of what it says. */
+import { isAppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
 import type { Vault } from '../model/vault.ts'
@@ -48,16 +49,24 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
   return plan
 }
 
+/** What a removal that failed half-way had removed: see the contract of `Vault.remove`. */
+function removedBefore(error: unknown): string[] {
+  const removed = isAppError(error) ? error.details['removed'] : undefined
+  return Array.isArray(removed) ? removed.map(String) : []
+}
+
 export async function applyPrune(
   deps: Pick<Deps, 'catalogue'>,
   vault: Vault,
   plan: PrunePlan,
   { handle, signal }: { handle?: RunHandle; signal?: AbortSignal } = {},
 ): Promise<PrunePlan> {
-  const { removed, bytesFreed } = await vault.remove(
-    plan.remove.map(({ id }) => id),
-    { ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) },
-  )
+  const ids = plan.remove.map(({ id }) => id)
+  const options = { ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) }
+  const { removed, bytesFreed } = await vault.remove(ids, options).catch((error: unknown) => {
+    deps.catalogue.removeBackups(vault.name, removedBefore(error))
+    throw error
+  })
   deps.catalogue.removeBackups(vault.name, removed)
   return { ...plan, remove: plan.remove.filter(({ id }) => removed.includes(id)), applied: true, bytesFreed }
 }

@@ -20,7 +20,7 @@ import { notYet } from './model/later.ts'
 import type { Notifier } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
 import type { Run } from './model/run.ts'
-import type { Settings, VaultSettings } from './model/settings.ts'
+import type { Secret, Settings, VaultSettings } from './model/settings.ts'
 import type { Source, Target } from './model/source.ts'
 import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
@@ -41,6 +41,8 @@ export interface AppOptions {
 export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'storage'>> {
   create?: boolean
   timezone?: string
+  /** Asked when the vault turns out to be encrypted and no secret is configured. */
+  askPassword?: Secret
 }
 
 export interface App extends AsyncDisposable {
@@ -83,7 +85,10 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     ...(options.host !== undefined && { host: options.host }),
   }
 
-  async function openVault(name: string, { create, timezone, ...overrides }: VaultOpening): Promise<Vault> {
+  async function openVault(
+    name: string,
+    { create, timezone, askPassword, ...overrides }: VaultOpening,
+  ): Promise<Vault> {
     const vaultSettings: VaultSettings = { ...(settings.vaults[name] ?? adHoc(name)), ...overrides }
     const { retry, bandwidth } = vaultSettings
     const storage = await openStorage(vaultSettings.storage, { clock, ...(retry && { retry }) })
@@ -98,6 +103,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
         program: `holdfast ${VERSION}`,
         ...(timezone !== undefined && { timezone }),
         ...(create !== undefined && { create }),
+        ...(askPassword && { askPassword }),
       })
     } catch (error) {
       await storage.close()

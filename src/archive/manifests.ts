@@ -164,6 +164,7 @@ export function toBackup(known: KnownBackup, vault: string, all?: ById): Backup 
       ? { level: notes.proof.level, at: new Date(notes.proof.at) }
       : { level: 'V0', at: new Date(manifest.ended) },
     warnings: stats.warnings,
+    encrypted: manifest.encryption.type !== 'none',
     ...(broken !== undefined && { broken }),
   }
 }

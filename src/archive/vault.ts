@@ -50,6 +50,8 @@ export interface ArchiveVaultOptions {
   /** Recorded in manifests: `holdfast 1.2.3`. */
   program: string
   timezone?: string
+  /** Asked when an encrypted vault is met and the settings hold no secret; never makes a new vault encrypted. */
+  askPassword?: Secret
   /** Make the vault when there is none; else `vault.not-found`. */
   create?: boolean
 }
@@ -71,7 +73,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     const name = JSON.stringify(info)
     let key = keys.get(name)
     if (key === undefined) {
-      key = (async () => unlockKey(info, await secretFor(settings, info.kdf, storage.name), what))()
+      key = (async () => unlockKey(info, await secretFor(options, info.kdf), what))()
       keys.set(name, key)
       key.catch(() => keys.delete(name))
     }
@@ -89,6 +91,8 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
   /** What new backups are encrypted with. A key is made once for the vault, and a mistyped password is noticed by it. */
   async function sealInfo(): Promise<ManifestEncryption> {
     const known = description?.encryption
+    // Who says nothing of encryption gets what the vault has: never a plain backup in an encrypted vault by omission.
+    if (!saysEncryption(settings) && known !== undefined && known.type !== 'none') return known
     if (encryption.type === 'aes-256-gcm' && known?.type === 'aes-256-gcm') return known
     const info = encryption.type === 'aes-256-gcm' ? await newKeyInfo() : encryption
     if (description === undefined) description = await createDescription(storage, info, clock.now())
@@ -101,7 +105,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
 
   async function newKeyInfo(): Promise<{ type: 'aes-256-gcm' } & KeyInfo> {
     const kdf = await newKdf(settings)
-    const key = await createKey(kdf, await secretFor(settings, kdf, storage.name))
+    const key = await createKey(kdf, await secretFor(options, kdf))
     const info = { kdf, check: key.check }
     keys.set(JSON.stringify(info), Promise.resolve(key))
     return { type: 'aes-256-gcm', ...info }
@@ -115,7 +119,10 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     sealer: () => (sealer ??= makeSealer()),
     opener: (manifest): Opener => {
       if (manifest.encryption.type === 'age')
-        return ageOpener(settings.encryption?.identity, settings.encryption?.password ?? settings.password)
+        return ageOpener(
+          settings.encryption?.identity,
+          settings.encryption?.password ?? settings.password ?? options.askPassword,
+        )
       return aesOpener(keyFor)
     },
   }
@@ -169,6 +176,9 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
   }
 }
 
+const saysEncryption = ({ encryption, password, key }: ArchiveVaultOptions['settings']): boolean =>
+  encryption !== undefined || password !== undefined || key !== undefined
+
 /** A password or key alone means AES. */
 function encryptionWanted(
   settings: ArchiveVaultOptions['settings'],
@@ -190,16 +200,13 @@ async function newKdf({ encryption, key }: ArchiveVaultOptions['settings']): Pro
   return { type: 'scrypt', salt: newSalt(), ...SCRYPT_DEFAULT }
 }
 
-async function secretFor(settings: ArchiveVaultOptions['settings'], kdf: Kdf, name: string): Promise<string> {
+async function secretFor({ settings, storage, askPassword }: ArchiveVaultOptions, kdf: Kdf): Promise<string> {
   const { encryption } = settings
   const [password, key] = [encryption?.password ?? settings.password, encryption?.key ?? settings.key]
-  const secret: Secret | undefined = kdf.type === 'raw' ? (key ?? password) : (password ?? key)
-  if (secret === undefined)
-    throw new AppError(
-      'vault.no-password',
-      `${name} is encrypted and no ${kdf.type === 'raw' ? 'key' : 'password'} was given`,
-    )
-  return secret.read()
+  const secret = (kdf.type === 'raw' ? (key ?? password) : (password ?? key)) ?? askPassword
+  if (secret !== undefined) return secret.read()
+  const what = kdf.type === 'raw' ? 'key' : 'password'
+  throw new AppError('vault.no-password', `${storage.name} is encrypted and no ${what} was given`)
 }
 
 const DEFAULT_LEVEL = { none: 0, zstd: 3, gzip: 6, deflate: 6, brotli: 5 } as const

@@ -31,6 +31,8 @@ export interface Context {
   app(): Promise<App>
   /** The password that the command line or the environment gives, if any. */
   password(options: PasswordOptions): Secret | undefined
+  /** Asks on the terminal, where there is one. */
+  askPassword(question: string, options?: { twice?: boolean }): Secret | undefined
   /** What the process will end with, unless an error says else; the highest wins. */
   exitCode: number
   close(): Promise<void>
@@ -83,6 +85,17 @@ export function createContext(options: GlobalOptions, signal: AbortSignal): Cont
       if (text) return literalSecret(text, 'HOLDFAST_PASSWORD')
       if (file) return fromFile(file)
       return command ? fromCommand(command) : undefined
+    },
+    askPassword(question, { twice = false } = {}) {
+      if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
+      return lazySecret('the terminal', async () => {
+        const { promptHidden } = await import('./prompt.ts')
+        const password = await promptHidden(`${question}: `)
+        if (twice && (await promptHidden('Once more: ')) !== password) {
+          throw new AppError('usage.invalid', 'the two passwords differ')
+        }
+        return password
+      })
     },
     async close() {
       out.settle()

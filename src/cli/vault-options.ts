@@ -38,7 +38,9 @@ export function withFilter(command: Command): Command {
 /** Overrides that the command line's password makes. */
 export function opening(context: Context, options: PasswordOptions): VaultOpening {
   const password = context.password(options)
-  return password === undefined ? {} : { password }
+  if (password !== undefined) return { password }
+  const askPassword = context.askPassword('Password of the vault')
+  return askPassword === undefined ? {} : { askPassword }
 }
 
 /** The vault that was named, else all that are configured. */

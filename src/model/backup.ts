@@ -37,6 +37,8 @@ export interface Backup {
   proof: Proof
   /** Why it is not whole, if it is not: unreadable items and the like. The backup exists all the same. */
   warnings: number
+  /** Whether its content can be read without a key; absent: not known. */
+  encrypted?: boolean
   /** Set when something that restoring needs is missing or damaged, naming it. */
   broken?: string
 }

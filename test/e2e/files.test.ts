@@ -265,6 +265,9 @@ test('an encrypted vault needs its password; a wrong one is exit 12, a missing v
     env: { HOLDFAST_PASSWORD: 'battery staple' },
   })
   assert.equal(mistyped.code, 12, 'a mistyped password must not make a second kind of backup')
+  const forgotten = await cli.run(['backup', source, '--to', './vault'])
+  assert.equal(forgotten.code, 12, 'an encrypted vault never gets a plain backup by omission')
+  assert.equal((await cli.json<Listed[]>(['list', '--vault', './vault'])).length, 1)
   const missing = await cli.run(['restore', '--vault', './vault', '--to', './no'])
   assert.equal(missing.code, 12)
   assert.equal((await cli.run(['list', '--vault', './nowhere'])).code, 10)

@@ -6,7 +6,7 @@ import { VERSION } from '../../base/version.ts'
 import { formatDuration, formatSize } from '../../base/units.ts'
 import type { BackupType } from '../../model/backup.ts'
 import type { Job } from '../../model/job.ts'
-import type { CompressionSettings, EncryptionSettings } from '../../model/settings.ts'
+import type { CompressionSettings } from '../../model/settings.ts'
 import type { Context } from '../context.ts'
 import { collect, opening, withPassword } from '../vault-options.ts'
 
@@ -91,8 +91,18 @@ async function backup(context: Context, what: string[], options: BackupOptions):
       onDone: (done) => show(context, done),
     },
   )
+  if (options.to !== undefined) await hintEncryption(context, app, options.to, results)
   await tell(context, app, results)
   context.exitCode = exitCodeOf(results)
+}
+
+/** After a first backup into a vault that is not encrypted, how it could be. */
+async function hintEncryption({ out }: Context, app: App, target: string, results: Results): Promise<void> {
+  const first = results[0]?.result?.backup
+  if (first === undefined || first.encrypted !== false || target in app.settings.vaults) return
+  const backups = await (await app.vault(target)).backups()
+  if (backups.length === 1)
+    out.note(`note: ${target} is not encrypted; set HOLDFAST_PASSWORD or say --encrypt to encrypt it`)
 }
 
 /** Report and messages. Neither makes a backup fail; what went wrong with them is said. */
@@ -177,23 +187,16 @@ function adHocOpening(app: App, context: Context, options: BackupOptions, target
     ...(compression !== undefined && { compression: compressionOf(compression) }),
     ...(path !== undefined && { path }),
   }
-  if (target in app.settings.vaults) return { ...own, ...(password && { password }) }
-  const encryption = encryptionOf(options, password !== undefined)
-  if (encryption === undefined && password === undefined && out === undefined) {
-    context.out.note(`note: ${target} is not encrypted; set HOLDFAST_PASSWORD or say --encrypt to encrypt it`)
+  if (target in app.settings.vaults) return { ...own, ...opening(context, options) }
+  if (options.recipient !== undefined) return { ...own, encryption: { type: 'age', recipients: options.recipient } }
+  if (options.encrypt === true) {
+    const secret = password ?? context.askPassword('Password of the vault', { twice: true })
+    if (secret === undefined) throw new AppError('vault.no-password', '--encrypt needs a password')
+    return { ...own, encryption: { type: 'aes-256-gcm' }, password: secret }
   }
-  return { ...own, ...(encryption && { encryption }), ...(password && encryption?.type !== 'none' && { password }) }
-}
-
-/** `--out` is plain unless it is asked for; `--to` takes the password that is there. */
-function encryptionOf(
-  { encrypt, recipient, out }: BackupOptions,
-  hasPassword: boolean,
-): EncryptionSettings | undefined {
-  if (recipient !== undefined) return { type: 'age', recipients: recipient }
-  if (encrypt === true && !hasPassword) throw new AppError('vault.no-password', '--encrypt needs a password')
-  if (encrypt === true) return { type: 'aes-256-gcm' }
-  return out === undefined ? undefined : { type: 'none' }
+  // `--out` is plain unless it is asked for; an existing vault that is encrypted stays so.
+  if (out !== undefined) return { ...own, ...(password && { askPassword: password }) }
+  return { ...own, ...opening(context, options) }
 }
 
 export function compressionOf(text: string): CompressionSettings {

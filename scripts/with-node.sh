@@ -39,4 +39,4 @@ shift
 case "$file" in /*) ;; *) file="$root/$file" ;; esac
 PATH="$root/node_modules/.bin:$PATH"
 export PATH NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/compile}"
-exec "$node" --disable-warning=ExperimentalWarning "$file" "$@"
+exec "$node" --disable-warning=ExperimentalWarning --max-semi-space-size=4 "$file" "$@"

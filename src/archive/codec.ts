@@ -10,33 +10,38 @@ export type CodecTask =
   | { kind: 'compress'; codec: FrameCodec; level: number }
   | { kind: 'expand'; codec: FrameCodec; size: number }
 
-/** Output always lies in memory of its own, so that it can be moved between threads. */
+/** Output lies in memory that nothing else uses, so that it can be moved between threads. */
 export function runCodec(task: CodecTask, input: Uint8Array): Uint8Array<ArrayBuffer> {
   return task.kind === 'compress' ? compress(task.codec, task.level, input) : expand(task.codec, task.size, input)
 }
 
-const CHUNK = 512 * 1024
-
+/**
+ * Without zstd's own checksum: content and parts have their SHA-256. The output buffer holds the worst case, so that
+ * there is one; the system gives only the pages that are written to, and gets them back at once. A thread makes little
+ * other garbage, so that its collector would let tens of megabytes of them gather.
+ */
 function compress(codec: FrameCodec, level: number, input: Uint8Array): Uint8Array<ArrayBuffer> {
-  // One output buffer of the worst size would be cleared and copied; half a megabyte at a time is as fast.
-  const chunkSize = Math.min(CHUNK, Math.max(input.length, 4096))
-  if (codec === 'gzip') return owned(gzipSync(input, { level, chunkSize, memLevel: 9 }))
-  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 }
-  return owned(zstdCompressSync(input, { params, chunkSize, pledgedSrcSize: input.length }))
+  const chunkSize = input.length + (input.length >> 7) + 4096
+  const output =
+    codec === 'gzip'
+      ? gzipSync(input, { level, chunkSize, memLevel: 9 })
+      : zstdCompressSync(input, {
+          params: { [constants.ZSTD_c_compressionLevel]: level },
+          chunkSize,
+          pledgedSrcSize: input.length,
+        })
+  const own = Uint8Array.from(output)
+  if (output.buffer instanceof ArrayBuffer && output.buffer.byteLength === chunkSize) output.buffer.transfer(0)
+  return own
 }
 
 function expand(codec: FrameCodec, size: number, input: Uint8Array): Uint8Array<ArrayBuffer> {
   // The recorded size bounds the output: a frame that wants to be larger is damage or a bomb.
-  const options = { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size, 64) }
+  // One byte more, else a full buffer would be followed by a second one.
+  const options = { maxOutputLength: Math.max(size, 1), chunkSize: size + 64 }
   const output = codec === 'gzip' ? gunzipSync(input, options) : zstdDecompressSync(input, options)
   if (output.length !== size) throw new Error(`frame holds ${output.length} bytes instead of ${size}`)
-  return owned(output)
-}
-
-function owned(bytes: Buffer): Uint8Array<ArrayBuffer> {
-  const { buffer } = bytes
-  if (buffer instanceof ArrayBuffer && bytes.byteOffset === 0 && buffer.byteLength === bytes.length) {
-    return new Uint8Array(buffer)
-  }
-  return Uint8Array.from(bytes)
+  return output.buffer instanceof ArrayBuffer && output.buffer.byteLength === size + 64
+    ? new Uint8Array(output.buffer, 0, size)
+    : Uint8Array.from(output)
 }

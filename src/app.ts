@@ -2,13 +2,16 @@
  * Builds live objects from settings and binds them to the operations. The only file that knows every driver.
  * Nothing is opened before it is needed: `list` on a local vault touches no catalogue, no SDK, no thread.
  */
+import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
+import { isImmutable } from './archive/names.ts'
 import { archiveVault } from './archive/vault.ts'
 import { exportArchive, type ExportFormat } from './archive/export.ts'
 import { systemClock, type Clock } from './base/clock.ts'
-import { AppError } from './base/errors.ts'
+import { AppError, toAppError } from './base/errors.ts'
 import { createLog, type Log } from './base/log.ts'
+import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
 import { sqliteCatalogue } from './catalogue/sqlite.ts'
 import type { Catalogue } from './model/catalogue.ts'
@@ -22,17 +25,24 @@ import type { ProgressEvent } from './model/progress.ts'
 import type { Run } from './model/run.ts'
 import type { Secret, Settings, VaultSettings } from './model/settings.ts'
 import type { Source, Target } from './model/source.ts'
+import type { Storage } from './model/storage.ts'
 import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
+import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
+import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
 import { filesTarget } from './sources/files/target.ts'
-import { openStorage, parseStorageUrl } from './storage/open.ts'
+import { localFolders } from './storage/local-folders.ts'
+import { parseStorageUrl } from './storage/open.ts'
+import { openWrapped } from './storage/open-wrapped.ts'
 
 export interface AppOptions {
   clock?: Clock
   host?: string
   onEvent?: (run: Run, event: ProgressEvent) => void
+  /** Told of what goes wrong in a storage, and does not end the work, while no run is there to tell. */
+  onProblem?: (message: string) => void
   /** No log files: for tests and for looking only. */
   silent?: boolean
 }
@@ -41,6 +51,8 @@ export interface AppOptions {
 export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'storage'>> {
   create?: boolean
   timezone?: string
+  /** For those who look whether what is stored is right. */
+  uncached?: boolean
   /** Asked when the vault turns out to be encrypted and no secret is configured. */
   askPassword?: Secret
 }
@@ -53,7 +65,8 @@ export interface App extends AsyncDisposable {
   /** Opens a vault by its configured name, else as a path or URL. The same one again while it is open. */
   vault(name: string, opening?: VaultOpening): Promise<Vault>
   job(name: string): Job
-  source(settings: SourceSettings): Source
+  /** What lies in the folders of the vaults that the backup goes to is left out of it. */
+  source(settings: SourceSettings, options?: { vaults?: readonly string[] }): Source
   filesTarget(settings: FilesTargetSettings): Target
   readonly log: Log
   notifier(name: string): Promise<Notifier>
@@ -63,6 +76,8 @@ export interface App extends AsyncDisposable {
   writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
   /** Tells the notifiers of the report's jobs; gives what could not be sent. */
   notify(report: RunReport, options?: { signal?: AbortSignal }): Promise<AppError[]>
+  /** Removes runs and run logs older than the log keeps them. */
+  tidyRuns(): Promise<void>
   /** Entries as one tar or zip. */
   export(entries: AsyncIterable<RestoredEntry>, format: ExportFormat): AsyncIterable<Uint8Array>
   close(): Promise<void>
@@ -72,10 +87,16 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
   const clock = options.clock ?? systemClock
   const vaults = new Map<string, Promise<Vault>>()
   let catalogue: Catalogue | undefined
-  const log = createLog(settings.log, { runLogDir: join(settings.server.dataDir, 'logs', 'runs'), clock })
+  const runLogDir = join(settings.server.dataDir, 'logs', 'runs')
+  const log = createLog(settings.log, { runLogDir, clock })
+  const warnings = vaultWarnings(({ message }) => {
+    log.warn(message)
+    options.onProblem?.(message)
+  })
 
   const deps: Deps = {
     clock,
+    watchVault: (vault, onWarning) => warnings.watch(vault, onWarning),
     get catalogue() {
       return (catalogue ??= openCatalogue(settings, clock))
     },
@@ -85,19 +106,35 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     ...(options.host !== undefined && { host: options.host }),
   }
 
-  async function openVault(
-    name: string,
-    { create, timezone, askPassword, ...overrides }: VaultOpening,
-  ): Promise<Vault> {
-    const vaultSettings: VaultSettings = { ...(settings.vaults[name] ?? adHoc(name)), ...overrides }
-    const { retry, bandwidth } = vaultSettings
-    const storage = await openStorage(vaultSettings.storage, { clock, ...(retry && { retry }) })
+  async function openVault(name: string, opening: VaultOpening): Promise<Vault> {
+    const { create, timezone, uncached, askPassword, ...overrides } = opening
+    const { cache, ...vaultSettings }: VaultSettings = { ...(settings.vaults[name] ?? adHoc(name)), ...overrides }
+    const storage = await openWrapped(
+      { ...vaultSettings, ...(cache && uncached !== true && { cache }) },
+      {
+        clock,
+        cached: isImmutable,
+        cacheFolder: join(
+          settings.server.dataDir,
+          'cache',
+          createHash('sha256').update(name).digest('hex').slice(0, 16),
+        ),
+        onCacheProblem: (error) => log.warn(`the cache of ${name} cannot be used`, { error }),
+        onRetry: (error, attempt, waitMs) => log.warn(`a call will be repeated: ${error.message}`, { attempt, waitMs }),
+        onMemberFailure: ({ member, operation, error }) =>
+          warnings.tell(vaultSettings.name, `${member} ${operation} ${error.code}`, {
+            code: 'mirror',
+            message: `${member} failed, the work goes on without it: ${error.message}`,
+          }),
+      },
+    )
     try {
-      const limited = bandwidth === undefined ? storage : await limit(storage, bandwidth, clock)
-      const found = await formatOf(limited)
-      if ((found ?? vaultSettings.format) === 'repository') throw repositoryNotYet(limited.name, found !== undefined)
+      const found = await formatOf(storage)
+      if ((found ?? vaultSettings.format) === 'repository') throw repositoryNotYet(storage.name, found !== undefined)
+      if (found !== undefined && overrides.format !== undefined && overrides.format !== found)
+        throw new AppError('vault.unsupported', `the vault at ${storage.name} has the format ${found}`)
       return await archiveVault({
-        storage: limited,
+        storage,
         settings: vaultSettings,
         clock,
         program: `holdfast ${VERSION}`,
@@ -117,7 +154,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     deps,
     log,
     async vault(name, opening = {}) {
-      const key = name in settings.vaults ? name : vaultKey(name)
+      const { timezone, bandwidth, uncached } = opening
+      const key = JSON.stringify([name in settings.vaults ? name : vaultKey(name), timezone, bandwidth, uncached])
       const open = vaults.get(key)
       if (open !== undefined) return open
       const opened = openVault(name, opening)
@@ -130,9 +168,11 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       if (job !== undefined) return job
       throw new AppError('job.not-found', `there is no job ${name}`, hintOf(Object.keys(settings.jobs)))
     },
-    source(source) {
-      if (source.type === 'files') return files(source)
-      throw notYet('source', source.type)
+    source(source, { vaults: into = [] } = {}) {
+      if (source.type !== 'files') throw notYet('source', source.type)
+      const folders = into.flatMap((name) => localFolders((settings.vaults[name] ?? adHoc(name)).storage))
+      refuseInsideVault(source.paths, folders)
+      return files(source, { leaveOut: folders })
     },
     filesTarget,
     async notifier(name) {
@@ -156,11 +196,17 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const names = [...new Set(report.runs.flatMap(({ job }) => wantedBy(job)))]
       if (names.length === 0) return []
       const { notifyAll } = await import('./notify/dispatch.ts')
-      const notifiers = await Promise.all(names.map(async (name) => app.notifier(name)))
+      const opened = await Promise.allSettled(names.map(async (name) => app.notifier(name)))
+      const notifiers = opened.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
+      const refused = opened.flatMap((one) => (one.status === 'rejected' ? toAppError(one.reason) : []))
       const deliveries = await notifyAll(report, notifiers, { wantedBy, ...cancel })
-      return deliveries.flatMap(({ error }) => error ?? [])
+      return [...refused, ...deliveries.flatMap(({ error }) => error ?? [])]
     },
     export: exportArchive,
+    async tidyRuns() {
+      const { tidyRuns } = await import('./operations/housekeeping.ts')
+      await tidyRuns(deps, { runLogDir, maxAgeMs: parseDuration(settings.log.maxAge ?? '30d') })
+    },
     async close() {
       const open = await Promise.allSettled(vaults.values())
       await Promise.all(open.map(async (vault) => (vault.status === 'fulfilled' ? vault.value.close() : undefined)))
@@ -216,20 +262,8 @@ function vaultKey(address: string): string {
   return /^[a-z][\w+-]*:/i.test(address) ? address : resolve(address)
 }
 
-async function limit(
-  storage: Awaited<ReturnType<typeof openStorage>>,
-  kibPerSecond: number,
-  clock: Clock,
-): Promise<typeof storage> {
-  const { withLimit } = await import('./storage/with-limit.ts')
-  const bytesPerSecond = kibPerSecond * 1024
-  return withLimit(storage, { upload: bytesPerSecond, download: bytesPerSecond, clock })
-}
-
 /** Looks at what is there: our mark, or restic's. */
-async function formatOf(
-  storage: Awaited<ReturnType<typeof openStorage>>,
-): Promise<VaultSettings['format'] | undefined> {
+async function formatOf(storage: Storage): Promise<VaultSettings['format'] | undefined> {
   if ((await storage.stat('holdfast-vault.json')) !== undefined) return 'archive'
   if ((await storage.stat('config')) === undefined) return undefined
   for await (const { key } of storage.list('keys/')) if (/^keys\/[0-9a-f]{64}$/.test(key)) return 'repository'

@@ -74,6 +74,9 @@ const COMPRESSION_SUFFIX: Record<Compression, string> = {
 }
 const ENCRYPTION_SUFFIX: Record<ManifestEncryption['type'], string> = { none: '', 'aes-256-gcm': '.enc', age: '.age' }
 
+/** Manifests and indexes are written once; notes are not, nor is the description. Payloads are too large to keep. */
+export const isImmutable = (key: string): boolean => /\.manifest\.json$|\.index\.zst(\.enc|\.age)?$/.test(key)
+
 /** Job and host names become one path component each. */
 const safe = (name: string): string => name.replaceAll(/[^\w.@+=-]/g, '_').replace(/^\.+/, '_')
 

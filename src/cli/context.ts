@@ -76,7 +76,10 @@ export function createContext(options: GlobalOptions, signal: AbortSignal): Cont
           })
         }
         const { settings } = await context.config()
-        return createApp(settings, { onEvent: (run, event) => out.onEvent(run, event) })
+        return createApp(settings, {
+          onEvent: (run, event) => out.onEvent(run, event),
+          onProblem: (message) => out.note(`warning: ${message}`),
+        })
       })()),
     password({ passwordFile, passwordCommand }) {
       if (passwordFile !== undefined) return fromFile(passwordFile)

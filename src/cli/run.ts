@@ -24,7 +24,7 @@ export async function runCommandLine(argv: string[]): Promise<void> {
   try {
     code = await dispatch(argv, context)
   } catch (thrown) {
-    const error = toAppError(thrown)
+    const error = withCommand(toAppError(thrown), argv)
     context.out.error(error)
     if (error.code === 'internal.bug' && process.env['HOLDFAST_DEBUG']) console.error(thrown)
     code = error.exit
@@ -82,6 +82,14 @@ function base(program: Command): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
+}
+
+/** The table of errors does not know which command was asked for. */
+function withCommand(error: AppError, argv: readonly string[]): AppError {
+  const name = commandIn(argv)
+  if (name === undefined || !error.hint.includes('holdfast COMMAND')) return error
+  const { code, message, cause, details } = error
+  return new AppError(code, message, { cause, details, hint: error.hint.replace('COMMAND', name) })
 }
 
 /** The first word that is no option: the command. */

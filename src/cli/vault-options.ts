@@ -11,6 +11,8 @@ export interface VaultOptions extends PasswordOptions {
   job?: string
   tag?: string[]
   host?: string
+  /** Set by commands that look whether what is stored is right: copies on this machine prove nothing. */
+  uncached?: boolean
 }
 
 export const collect = (value: string, before: string[] = []): string[] => [...before, value]
@@ -47,7 +49,8 @@ export function opening(context: Context, options: PasswordOptions): VaultOpenin
 export async function openVaults(context: Context, options: VaultOptions): Promise<Vault[]> {
   const app = await context.app()
   const names = vaultNames(app, options)
-  return Promise.all(names.map(async (name) => app.vault(name, opening(context, options))))
+  const how = { ...opening(context, options), ...(options.uncached === true && { uncached: true }) }
+  return Promise.all(names.map(async (name) => app.vault(name, how)))
 }
 
 export async function openVault(context: Context, options: VaultOptions): Promise<Vault> {

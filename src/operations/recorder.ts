@@ -15,6 +15,8 @@ export interface Deps {
   openRunLog?: (id: string) => RunLog
   /** Sees every event of every run. */
   onEvent?: (run: Run, event: ProgressEvent) => void
+  /** Calls back, until disposed, for what goes wrong in this vault's storage without ending the work. */
+  watchVault?: (vault: string, onWarning: (warning: Warning) => void) => Disposable
   host?: string
   /** Makes the target of a trial restore in a scratch folder. */
   scratchTarget?: (root: string) => Target
@@ -104,6 +106,7 @@ export async function recorded<T>(
   }
 
   save()
+  using _watching = start.vault === undefined ? undefined : deps.watchVault?.(start.vault, handle.onWarning)
   let outcome: { result: T } | { error: AppError }
   try {
     outcome = { result: await work(handle) }

@@ -1,4 +1,4 @@
-/** Several jobs, each into its vaults, one after the other; then the report and the messages about them. */
+/** Several jobs, one after the other, each into its vaults as its strategy says. */
 import { AppError, toAppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
 import { parseDuration } from '../base/units.ts'
@@ -18,6 +18,8 @@ export interface Openers {
 export interface JobRun extends Recorded<BackupResult> {
   job: string
   vault: string
+  /** It failed, but the job's strategy is content with another vault. */
+  madeUp?: boolean
 }
 
 export interface RunJobsOptions {
@@ -52,8 +54,10 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
     await exclusively(deps, `job:${job.name}`, async () => {
       await runHooks(job.hooks.before, { job: job.name, event: 'before' }, options)
       const source = openers.source(job)
-      for (const name of job.vaults) results.push(await intoVault(deps, job, name, source, openers, options))
-      const failed = results.find(({ error }) => error !== undefined)
+      results.push(
+        ...(await intoVaults(job, async (name) => intoVault(deps, job, name, source, openers, options), options)),
+      )
+      const failed = results.find(({ error, madeUp }) => error !== undefined && madeUp !== true)
       const event = failed === undefined ? 'after' : 'failure'
       await runHooks(
         failed === undefined ? job.hooks.after : job.hooks.onFailure,
@@ -65,6 +69,28 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
     results.push(refused(deps, job, toAppError(thrown), options))
   }
   return results
+}
+
+/** `all`: each must succeed; `any`: one must; `priority`: one after the other until one does. */
+async function intoVaults(
+  { vaults, vaultStrategy: { strategy, concurrency = 1 } = { strategy: 'all' } }: Job,
+  into: (name: string) => Promise<JobRun>,
+  { signal }: RunJobsOptions,
+): Promise<JobRun[]> {
+  const results: JobRun[] = []
+  const waiting = vaults.map((name, index) => ({ name, index }))
+  const done = ({ error }: JobRun): boolean => error === undefined
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (signal?.aborted === true && next.index > 0) return
+      results[next.index] = await into(next.name)
+      if (strategy === 'priority' && done(results[next.index] as JobRun)) return
+    }
+  }
+  await Promise.all(Array.from({ length: strategy === 'priority' ? 1 : concurrency }, work))
+  const made = results.filter((result) => result !== undefined)
+  if (strategy === 'all' || !made.some(done)) return made
+  return made.map((result) => (done(result) ? result : { ...result, madeUp: true }))
 }
 
 async function intoVault(

@@ -1,37 +1,14 @@
-import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { App, VaultOpening } from '../../app.ts'
 import { AppError, toAppError } from '../../base/errors.ts'
 import { VERSION } from '../../base/version.ts'
 import { formatDuration, formatSize } from '../../base/units.ts'
-import type { BackupType } from '../../model/backup.ts'
 import type { Job } from '../../model/job.ts'
 import type { CompressionSettings } from '../../model/settings.ts'
+import { adHocJob, configuredJobs, type BackupOptions } from '../backup-jobs.ts'
 import type { Context } from '../context.ts'
+import { positive } from '../numbers.ts'
 import { collect, opening, withPassword } from '../vault-options.ts'
-
-interface BackupOptions {
-  to?: string
-  out?: string
-  vault?: string
-  format?: 'repository' | 'archive'
-  type?: BackupType | 'auto'
-  job?: string
-  tag?: string[]
-  exclude?: string[]
-  include?: string[]
-  excludeIfPresent?: string[]
-  excludeLargerThan?: string
-  oneFileSystem?: boolean
-  compression?: string
-  encrypt?: boolean
-  recipient?: string[]
-  path?: string
-  limitUpload?: number
-  verify?: string
-  passwordFile?: string
-  passwordCommand?: string
-}
 
 const TYPES = ['full', 'incremental', 'differential', 'auto']
 
@@ -55,8 +32,8 @@ export function register(program: Command, context: Context): void {
     .option('--path <template>', 'object names of a new archive, such as {job}/{date}_{time}_{type}')
     .option('--encrypt', 'encrypt with a password (AES-256-GCM)')
     .option('--recipient <age1...>', 'encrypt for this age recipient (repeatable)', collect)
-    .option('--limit-upload <kib/s>', 'bandwidth limit in KiB a second', Number)
-    .option('--verify <level>', 'prove this right after: V0, V1, V2 or V3', 'V0')
+    .option('--limit-upload <kib/s>', 'bandwidth limit in KiB a second', positive('--limit-upload'))
+    .option('--verify <level>', 'prove this right after: V0, V1, V2, V3 or V4 (default: V0, or as the job has it)')
   withPassword(command).action(async (what: string[], options: BackupOptions) => backup(context, what, options))
 }
 
@@ -64,7 +41,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
   const app = await context.app()
   checkOptions(options)
   const target = options.to ?? options.out ?? options.vault
-  const jobs = target === undefined ? configuredJobs(app, what) : [adHocJob(what, options, target)]
+  const jobs = target === undefined ? configuredJobs(app, what, options) : [adHocJob(what, options, target)]
   const openVault = target === undefined ? opening(context, options) : adHocOpening(app, context, options, target)
   if (context.options.dryRun === true) return dryRun(context, app, jobs)
   const { runJobs } = await import('../../operations/run-jobs.ts')
@@ -72,15 +49,17 @@ async function backup(context: Context, what: string[], options: BackupOptions):
     app.deps,
     jobs,
     {
-      source: (job) => app.source(job.source),
+      source: (job) => app.source(job.source, { vaults: job.vaults }),
       vault: async (name, job) => {
         const timezone = job.schedule?.timezone
-        const bandwidth = options.limitUpload ?? job.bandwidth
+        const limits = [job.bandwidth, app.settings.vaults[name]?.bandwidth].filter((each) => each !== undefined)
+        const bandwidth = options.limitUpload ?? (limits.length > 0 ? Math.min(...limits) : undefined)
         return app.vault(name, {
           create: true,
           ...openVault,
           ...(timezone && { timezone }),
           ...(bandwidth && { bandwidth }),
+          ...(job.verify.afterBackup !== 'V0' && { uncached: true }),
         })
       },
     },
@@ -93,6 +72,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
   )
   if (options.to !== undefined) await hintEncryption(context, app, options.to, results)
   await tell(context, app, results)
+  await app.tidyRuns()
   context.exitCode = exitCodeOf(results)
 }
 
@@ -126,7 +106,11 @@ type Results = Awaited<ReturnType<typeof import('../../operations/run-jobs.ts').
 
 /** One failure's own code; of several different ones, 1. Warnings are 3. */
 export function exitCodeOf(results: Results): number {
-  const codes = new Set(results.map(({ run, error }) => error?.exit ?? (run.status === 'warning' ? 3 : 0)))
+  const codes = new Set(
+    results.map(({ run, error, madeUp }) =>
+      madeUp === true ? 3 : (error?.exit ?? (run.status === 'warning' ? 3 : 0)),
+    ),
+  )
   codes.delete(0)
   if (codes.size > 1) codes.delete(3)
   return codes.size === 0 ? 0 : codes.size === 1 ? ([...codes][0] as number) : 1
@@ -138,45 +122,6 @@ function checkOptions({ type, verify, compression }: BackupOptions): void {
   if (verify !== undefined && !/^V[0-4]$/.test(verify))
     throw new AppError('usage.invalid', `--verify ${verify} is none of V0, V1, V2, V3, V4`)
   if (compression !== undefined) compressionOf(compression)
-}
-
-function configuredJobs(app: App, names: string[]): Job[] {
-  const jobs =
-    names.length > 0
-      ? names.map((name) => app.job(name))
-      : Object.values(app.settings.jobs).filter(({ enabled }) => enabled)
-  if (jobs.length > 0) return jobs
-  throw new AppError('usage.invalid', 'no job is configured', {
-    hint: 'Back up a folder with `holdfast backup FOLDER --to VAULT`, or configure jobs in holdfast.yaml.',
-  })
-}
-
-function adHocJob(paths: string[], options: BackupOptions, target: string): Job {
-  if (paths.length === 0)
-    throw new AppError('usage.invalid', 'no file or folder was named', {
-      hint: 'Write `holdfast backup FOLDER --to VAULT`.',
-    })
-  const absolute = paths.map((path) => resolve(path))
-  const { exclude, include, excludeIfPresent, excludeLargerThan, oneFileSystem } = options
-  return {
-    name: options.job ?? (basename(absolute[0] as string) || 'root'),
-    enabled: true,
-    source: {
-      type: 'files',
-      paths: absolute,
-      ...(exclude && { exclude }),
-      ...(include && { include }),
-      ...(excludeIfPresent && { excludeIfPresent }),
-      ...(excludeLargerThan !== undefined && { excludeLargerThan }),
-      ...(oneFileSystem !== undefined && { oneFileSystem }),
-    },
-    vaults: [target],
-    type: options.type ?? (options.out === undefined ? 'auto' : 'full'),
-    verify: { afterBackup: (options.verify ?? 'V0') as Job['verify']['afterBackup'], assert: [] },
-    notify: [],
-    hooks: { before: [], after: [], onFailure: [] },
-    tags: options.tag ?? [],
-  }
 }
 
 function adHocOpening(app: App, context: Context, options: BackupOptions, target: string): VaultOpening {
@@ -217,7 +162,7 @@ export function compressionOf(text: string): CompressionSettings {
 /** Walks the source and says what would be read. */
 async function dryRun(context: Context, app: App, jobs: Job[]): Promise<void> {
   for (const job of jobs) {
-    const source = app.source(job.source)
+    const source = app.source(job.source, { vaults: job.vaults })
     const warnings: string[] = []
     const reading = await source.read({ signal: context.signal, onWarning: ({ message }) => warnings.push(message) })
     let [files, bytes] = [0, 0]

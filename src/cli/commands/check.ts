@@ -23,7 +23,7 @@ async function check(context: Context, options: CheckFlags): Promise<void> {
   const app = await context.app()
   const { recorded } = await import('../../operations/recorder.ts')
   const results: (CheckResult & { vault: string })[] = []
-  for (const vault of await openVaults(context, options)) {
+  for (const vault of await openVaults(context, { ...options, uncached: true })) {
     const { result, error } = await recorded(
       app.deps,
       { kind: 'check', job: '', vault: vault.name },

@@ -3,6 +3,7 @@ import { AppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
 import type { Backup } from '../../model/backup.ts'
 import type { Context } from '../context.ts'
+import { whole } from '../numbers.ts'
 import { table } from '../output.ts'
 import { openVaults, withFilter, type VaultOptions } from '../vault-options.ts'
 
@@ -16,7 +17,7 @@ export function register(program: Command, context: Context): void {
   withFilter(program.command('list').aliases(['snapshots', 'list-backups']).description('list backups, newest last'))
     .option('--since <time>', 'not older than this time (ISO 8601) or age (7d)')
     .option('--until <time>', 'not newer than this time or age')
-    .option('--limit <n>', 'only the newest N', Number)
+    .option('--limit <n>', 'only the newest N', whole('--limit'))
     .action(async (options: ListOptions) => list(context, options))
 }
 

@@ -7,7 +7,7 @@ import type { Entry } from '../../model/entry.ts'
 import type { EntrySelection } from '../../model/vault.ts'
 import { globMatcher } from '../globs.ts'
 import type { Context } from '../context.ts'
-import { collect, findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+import { collect, findBackup, withFilter, type Found, type VaultOptions } from '../vault-options.ts'
 
 interface RestoreOptions extends VaultOptions {
   to?: string
@@ -63,7 +63,7 @@ async function restoreCommand(context: Context, reference: string, options: Rest
     ...(ownership !== undefined && { ownership }),
     ...(sparse !== undefined && { sparse }),
     ...(remove === true && { delete: deleteRoots(options, under, backup.paths) }),
-    ...(whole && { expectedBytes: backup.sourceBytes }),
+    ...(whole && { expectedBytes: backup.sourceBytes, exactBytes: async () => bytesWithoutHoles(vault, backup.id) }),
     dryRun,
   })
   const { restore } = await import('../../operations/restore.ts')
@@ -127,6 +127,13 @@ export function selectionOf(
   const want = ({ path }: Entry): boolean =>
     (wanted?.some((matches) => matches(path)) ?? true) && unwanted?.some((matches) => matches(path)) !== true
   return { ...(under !== undefined && { under }), want }
+}
+
+async function bytesWithoutHoles(vault: Found['vault'], id: string): Promise<number> {
+  let bytes = 0
+  for await (const { kind, hardlink, size, sparse } of vault.entries(id))
+    if (kind === 'file' && hardlink === undefined && sparse !== true) bytes += size
+  return bytes
 }
 
 /** What is above the part is stripped; of a single file its folder. */

@@ -5,6 +5,7 @@ import { formatDuration } from '../../base/units.ts'
 import type { Catalogue } from '../../model/catalogue.ts'
 import type { Run, RunStatus } from '../../model/run.ts'
 import type { Context } from '../context.ts'
+import { whole } from '../numbers.ts'
 import { table } from '../output.ts'
 
 interface ListOptions {
@@ -20,7 +21,7 @@ export function register(program: Command, context: Context): void {
     .description('runs, newest first')
     .option('--job <name>', 'only of this job')
     .option('--status <status>', 'only with this status')
-    .option('--limit <n>', 'at most so many', Number, 20)
+    .option('--limit <n>', 'at most so many', whole('--limit'), 20)
     .action(async (options: ListOptions) => list(context, options))
   run
     .command('show')
@@ -38,7 +39,20 @@ export function register(program: Command, context: Context): void {
     .action(async (id: string, { follow }: { follow?: boolean }) => logs(context, id, follow === true))
 }
 
+const STATUSES: RunStatus[] = [
+  'queued',
+  'running',
+  'success',
+  'warning',
+  'failed',
+  'cancelled',
+  'interrupted',
+  'skipped',
+]
+
 async function list(context: Context, { job, status, limit }: ListOptions): Promise<void> {
+  if (status !== undefined && !STATUSES.some((known) => known === status))
+    throw new AppError('usage.invalid', `--status ${status} is none of ${STATUSES.join(', ')}`)
   const { catalogue } = (await context.app()).deps
   catalogue.reapRuns()
   const runs = catalogue.runs({

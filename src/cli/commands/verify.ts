@@ -15,11 +15,11 @@ export function register(program: Command, context: Context): void {
         throw new AppError('usage.invalid', `--level ${options.level} is none of ${PROOF_LEVELS.join(', ')}`)
       const app = await context.app()
       const isJob = reference in app.settings.jobs
-      const { vault, backup } = await findBackup(
-        context,
-        isJob ? 'latest' : reference,
-        isJob ? { ...options, job: reference } : options,
-      )
+      const { vault, backup } = await findBackup(context, isJob ? 'latest' : reference, {
+        ...options,
+        uncached: true,
+        ...(isJob && { job: reference }),
+      })
       const { verify } = await import('../../operations/verify.ts')
       const { recorded } = await import('../../operations/recorder.ts')
       const { result, error } = await recorded(

@@ -59,7 +59,7 @@ export const vault = settings({
     dir: path('The folder of the cache.').optional(),
     maxSize: size('How large it may grow.').optional(),
   })
-    .describe('Copies of the metadata of a repository on this machine.')
+    .describe('Copies of manifests and indexes on this machine, so that a vault far away is listed fast.')
     .optional(),
 })
 

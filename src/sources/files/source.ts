@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { AppError } from '../../base/errors.ts'
 import { throwIfAborted } from '../../base/streams.ts'
@@ -10,11 +11,13 @@ import { loadLibc } from './libc.ts'
 import { entryPathOf, presentRoots, rootTree } from './roots.ts'
 import { checkFiles } from './source-checks.ts'
 import { readAccounts } from './users.ts'
-import { Walk } from './walk.ts'
+import { identityOf, Walk } from './walk.ts'
 
 export interface FilesEnvironment {
   /** Where copies of SQLite databases are made; the system's temporary folder by default. */
   scratchDir?: string
+  /** Folders that are never entered: those of the vaults that the backup goes to. */
+  leaveOut?: readonly string[]
 }
 
 /** How long the walk may keep the event loop busy, and how often it looks at the clock. */
@@ -54,7 +57,8 @@ async function read(
     libc,
     xattrs: settings.xattrs ?? true,
   })
-  const walk = new Walk({ warn: onWarning, exclusion, maker, sqlite }).entries(rootTree(present))
+  const leaveOut = identities(environment.leaveOut ?? [])
+  const walk = new Walk({ warn: onWarning, exclusion, maker, sqlite, leaveOut }).entries(rootTree(present))
   return {
     entries: () => breathing(walk, signal),
     facts: () => ({
@@ -65,6 +69,15 @@ async function read(
       walk.return()
     },
   }
+}
+
+function identities(folders: readonly string[]): Set<string> {
+  return new Set(
+    folders.flatMap((folder) => {
+      const stat = statSync(folder, { bigint: true, throwIfNoEntry: false })
+      return stat === undefined ? [] : identityOf(stat)
+    }),
+  )
 }
 
 /** The entries as promises; now and then one that lets timers and sockets have their turn. */

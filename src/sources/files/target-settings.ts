@@ -28,4 +28,6 @@ export interface FilesTargetSettings {
    * files that exist may be replaced.
    */
   expectedBytes?: number
+  /** Asked when `expectedBytes`, which counts the holes of sparse files too, would not fit. */
+  exactBytes?: () => Promise<number>
 }

@@ -30,7 +30,7 @@ async function write(
   options: WriteTargetOptions,
 ): Promise<RestoreOutcome> {
   throwIfAborted(options.signal)
-  refuseWhatDoesNotFit(settings)
+  await refuseWhatDoesNotFit(settings)
   const effects: Record<RestoreEffect, number> = {
     create: 0,
     replace: 0,
@@ -91,14 +91,17 @@ async function write(
   return outcome
 }
 
-function refuseWhatDoesNotFit({ root, expectedBytes, dryRun, overwrite }: FilesTargetSettings): void {
+async function refuseWhatDoesNotFit(settings: FilesTargetSettings): Promise<void> {
+  const { root, expectedBytes, exactBytes, dryRun, overwrite } = settings
   // What replaces files takes less room than it has bytes, or none: then each large file is looked at alone.
   if (expectedBytes === undefined || dryRun === true || overwrite !== undefined) return
   const free = freeBytes(root)
   if (free === undefined || free >= expectedBytes) return
+  const needed = (await exactBytes?.()) ?? expectedBytes
+  if (free >= needed) return
   throw new AppError(
     'target.full',
-    `the restore needs ${formatSize(expectedBytes)}, but ${root} has room for ${formatSize(free)}`,
+    `the restore needs ${formatSize(needed)}, but ${root} has room for ${formatSize(free)}`,
   )
 }
 

@@ -16,7 +16,12 @@ export interface WalkSettings {
   maker: EntryMaker
   /** Look for SQLite databases that are in use. */
   sqlite: boolean
+  /** Folders that are never entered, by `identityOf`. */
+  leaveOut?: ReadonlySet<string>
 }
+
+/** A folder under any of its names. */
+export const identityOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`
 
 /** A folder on the way down: what is in it, and how far we are. */
 interface Frame {
@@ -161,7 +166,11 @@ export class Walk {
     mode: number,
     stat: BigIntStats,
   ): SourceEntry | undefined {
-    const { maker, exclusion } = this.#settings
+    const { maker, exclusion, leaveOut, warn } = this.#settings
+    if (leaveOut !== undefined && leaveOut.size > 0 && leaveOut.has(identityOf(stat))) {
+      warn({ code: 'note', message: `${displayPath(`/${path}`)} is the vault itself: not in the backup`, path })
+      return undefined
+    }
     const entry = maker.make(path, at, 'directory', mode, stat)
     const rules = exclusion.below(outer, path, stat)
     if (rules === undefined) return entry

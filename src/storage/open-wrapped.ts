@@ -1,0 +1,37 @@
+import type { VaultSettings } from '../model/settings.ts'
+import type { Storage } from '../model/storage.ts'
+import { openStorage, type OpenStorageOptions } from './open.ts'
+
+export interface WrapOptions extends Omit<OpenStorageOptions, 'retry'> {
+  /** Objects that are never replaced, and so may be kept on this machine. */
+  cached: (key: string) => boolean
+  /** Where the cache is, unless the settings say. */
+  cacheFolder: string
+  onCacheProblem?: (error: unknown) => void
+}
+
+const CACHE_BYTES = 1024 ** 3
+
+/** The storage of a vault with its retries, its limit and its cache; what is read from the cache is not limited. */
+export async function openWrapped(
+  { storage: from, retry, bandwidth, cache }: Pick<VaultSettings, 'storage' | 'retry' | 'bandwidth' | 'cache'>,
+  { cached, cacheFolder, onCacheProblem, ...options }: WrapOptions,
+): Promise<Storage> {
+  let storage = await openStorage(from, { ...options, ...(retry && { retry }) })
+  if (bandwidth !== undefined) {
+    const { withLimit } = await import('./with-limit.ts')
+    const bytesPerSecond = bandwidth * 1024
+    const { clock } = options
+    storage = withLimit(storage, { upload: bytesPerSecond, download: bytesPerSecond, ...(clock && { clock }) })
+  }
+  if (cache !== undefined) {
+    const { withCache } = await import('./with-cache.ts')
+    storage = withCache(storage, {
+      folder: cache.dir ?? cacheFolder,
+      maxBytes: cache.maxSize ?? CACHE_BYTES,
+      wanted: cached,
+      ...(onCacheProblem && { onWarning: onCacheProblem }),
+    })
+  }
+  return storage
+}

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { holdfast, lines, scratch, summary, type Holdfast } from '../support/holdfast.ts'
+
+/** `bad` is a place that cannot be written: a file stands where its folder would be. */
+function configured(cli: Holdfast, vaults: object, jobs: object, more: object = {}): void {
+  mkdirSync(join(cli.dir, 'data'))
+  writeFileSync(join(cli.dir, 'data/a'), 'content of a\n')
+  writeFileSync(join(cli.dir, 'wall'), 'a file, not a folder')
+  const config = { version: 1, server: { dataDir: './state' }, vaults, jobs, ...more }
+  writeFileSync(join(cli.dir, 'holdfast.json'), JSON.stringify(config), { mode: 0o600 })
+}
+
+const archive = (path: string, more: object = {}): object => ({
+  storage: { type: 'file', path },
+  format: 'archive',
+  ...more,
+})
+const BAD = archive('./wall/vault')
+const files = (vaults: unknown): object => ({ source: { type: 'files', paths: ['./data'] }, vaults })
+
+test('a vault inside the folder that is backed up is left out, with a note', async (t) => {
+  const cli = holdfast(scratch(t))
+  mkdirSync(join(cli.dir, 'home'))
+  writeFileSync(join(cli.dir, 'home/a'), 'a')
+  for (let round = 0; round < 2; round += 1) {
+    const { code, stderr } = await cli.run(['backup', 'home', '--to', 'home/vault', '-v'])
+    assert.equal(code, 0, stderr)
+    assert.match(stderr, /home\/vault is the vault itself: not in the backup/)
+  }
+  const { stdout } = await cli.run(['ls', 'latest', '--vault', 'home/vault'])
+  assert.deepEqual(
+    stdout.split('\n').filter((line) => line.includes('home/')),
+    [join(cli.dir, 'home/a')],
+  )
+})
+
+test('a source inside its own vault is refused before anything is written', async (t) => {
+  const cli = holdfast(scratch(t))
+  mkdirSync(join(cli.dir, 'vault/inner'), { recursive: true })
+  for (const source of ['vault', 'vault/inner']) {
+    const { code, stderr } = await cli.run(['backup', source, '--to', 'vault'])
+    assert.equal(code, 2, stderr)
+    assert.match(stderr, /is inside the vault/)
+  }
+  assert.deepEqual(readdirSync(join(cli.dir, 'vault')), ['inner'])
+})
+
+test('vaults of a job: all must succeed, any one, or the first that does', async (t) => {
+  const cli = holdfast(scratch(t))
+  const vaults = { bad: BAD, good: archive('./good'), spare: archive('./spare') }
+  configured(cli, vaults, {
+    all: files({ strategy: 'all', members: ['bad', 'good'] }),
+    any: files({ strategy: 'any', members: ['bad', 'good', 'spare'], concurrency: 3 }),
+    priority: files({ strategy: 'priority', members: ['bad', 'good', 'spare'] }),
+    none: files({ strategy: 'any', members: ['bad'] }),
+  })
+  const statuses = async (job: string): Promise<[number | null, unknown[]]> => {
+    const { code, stdout } = await cli.run(['backup', job, '--json'])
+    const summaries = lines(stdout).filter((line) => line['message_type'] === 'summary')
+    return [code, summaries.map(({ vault, status }) => `${String(vault)} ${String(status)}`)]
+  }
+  assert.deepEqual(await statuses('all'), [2, ['bad failed', 'good success']])
+  assert.deepEqual(await statuses('any'), [3, ['bad failed', 'good success', 'spare success']])
+  assert.deepEqual(await statuses('priority'), [3, ['bad failed', 'good success']])
+  assert.deepEqual(await statuses('none'), [2, ['bad failed']])
+})
+
+test('a member of a mirror that fails is a warning of the run, and reads fall back to the other', async (t) => {
+  const cli = holdfast(scratch(t))
+  const storage = { type: 'mirror', strategy: 'any', members: ['file:./wall/one', 'file:./two'] }
+  configured(cli, { both: { storage, format: 'archive' } }, { job: files(['both']) })
+  const made = await cli.run(['backup', '--json'])
+  assert.equal(made.code, 3, made.stderr)
+  const { status, warnings } = summary(made.stdout)
+  assert.equal(status, 'warning')
+  assert.match(JSON.stringify(warnings), /wall\/one failed, the work goes on without it/)
+  const back = await cli.run(['restore', 'latest', '--to', 'out'])
+  assert.ok(existsSync(join(cli.dir, 'out', cli.dir, 'data/a')), back.stderr)
+})
+
+test('a notifier that does not work yet is a warning, not a failed backup', async (t) => {
+  const cli = holdfast(scratch(t))
+  const notify = { hook: { type: 'webhook', url: 'http://127.0.0.1:9/', on: ['failure'] } }
+  configured(cli, { good: archive('./good') }, { job: files(['good']) }, { notify })
+  const { code, stderr } = await cli.run(['backup'])
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /warning: a notifier of type webhook does not work yet/)
+})
+
+test('a cache keeps manifests and indexes, notes are always fresh, and checks do not believe it', async (t) => {
+  const cli = holdfast(scratch(t))
+  configured(cli, { good: archive('./good', { cache: { dir: './cache' } }) }, { job: files(['good']) })
+  assert.equal((await cli.run(['backup'])).code, 0)
+  await cli.run(['ls', 'latest'])
+  assert.ok(readdirSync(join(cli.dir, 'cache')).length > 0)
+  await cli.run(['tag', 'latest', '--add', 'late'])
+  const [listed] = await cli.json<{ tags: string[] }[]>(['list'])
+  assert.deepEqual(listed?.tags, ['late'])
+  // Damage that the storage does not tell by size and time.
+  const folder = join(cli.dir, 'good/job')
+  const index = join(folder, readdirSync(folder).find((name) => name.includes('.index.')) ?? '')
+  const bytes = readFileSync(index)
+  const { mtime } = await import('node:fs').then(({ statSync }) => statSync(index))
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+  writeFileSync(index, bytes)
+  utimesSync(index, mtime, mtime)
+  assert.equal((await cli.run(['verify', 'latest', '--level', 'V1'])).code, 4)
+})
+
+test('old runs and their logs go after a backup', async (t) => {
+  const cli = holdfast(scratch(t))
+  configured(cli, { good: archive('./good') }, { job: files(['good']) }, { log: { maxAge: '1s' } })
+  const logs = join(cli.dir, 'state/logs/runs')
+  mkdirSync(logs, { recursive: true })
+  const stale = join(logs, 'unknown.ndjson')
+  writeFileSync(stale, '{}\n')
+  utimesSync(stale, 1, 1)
+  assert.equal((await cli.run(['backup'])).code, 0)
+  assert.ok(!existsSync(stale))
+  const runs = await cli.json<{ log: string }[]>(['run', 'list'])
+  assert.equal(runs.length, 1)
+  assert.ok(existsSync(runs[0]?.log ?? ''))
+})
+
+test('no flag is ignored: what does not apply, or is no number, is refused', async (t) => {
+  const cli = holdfast(scratch(t))
+  configured(cli, { good: archive('./good') }, { job: files(['good']) })
+  for (const args of [
+    ['backup', 'job', '--exclude', '*.tmp'],
+    ['backup', '--one-file-system'],
+    ['backup', 'job', '--compression', 'gzip'],
+    ['backup', 'data', '--to', 'v', '--limit-upload', 'fast'],
+    ['list', '--limit', 'few'],
+    ['run', 'list', '--limit', '-1'],
+    ['run', 'list', '--status', 'odd'],
+  ]) {
+    const { code, stderr } = await cli.run(args)
+    assert.equal(code, 2, `${args.join(' ')}: ${stderr}`)
+  }
+  rmSync(join(cli.dir, 'good'), { recursive: true, force: true })
+  assert.equal((await cli.run(['backup', '--job', 'job', '--verify', 'V1'])).code, 0)
+  const [made] = await cli.json<{ proof: { level: string } }[]>(['list'])
+  assert.equal(made?.proof.level, 'V1')
+})

@@ -1,8 +1,9 @@
-import { mkdirSync, openSync, closeSync, writeSync } from 'node:fs'
+import { openSync, closeSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type * as Pino from 'pino'
 import { systemClock, type Clock } from './clock.ts'
+import { makeFolders } from './folders.ts'
 import { isSecretKey, redact, redactValue, REDACTED } from './redact.ts'
 import { rotatingFile } from './rotating-file.ts'
 import { parseDuration, parseSize } from './units.ts'
@@ -96,7 +97,7 @@ export function openRunLog(path: string, options: RunLogOptions = {}): RunLog {
   const write = once(
     (line: string) => {
       if (fd === undefined) {
-        mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+        makeFolders(dirname(path), 0o700)
         fd = openSync(path, 'a', 0o600)
       }
       written += writeSync(fd, line)

@@ -1,7 +1,6 @@
 import {
   closeSync,
   fstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
 import { basename, dirname, extname, join } from 'node:path'
 import type { Clock } from './clock.ts'
 import { errno } from './errors.ts'
+import { makeFolders } from './folders.ts'
 import { timeForName } from './ids.ts'
 
 export interface RotatingFileOptions {
@@ -41,7 +41,7 @@ export function rotatingFile(path: string, options: RotatingFileOptions): Rotati
   let fd: number | undefined
 
   const open = (): number => {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolders(dirname(path), 0o700)
     return openSync(path, 'a', 0o600)
   }
 

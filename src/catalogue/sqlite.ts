@@ -1,8 +1,9 @@
 /** The catalogue in one SQLite file, used by several processes at once. */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
+import { makeFolders } from '../base/folders.ts'
 import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
 import { openDatabase, type Database } from '../base/sqlite.ts'
 import type { Backup, BackupFilter } from '../model/backup.ts'
@@ -111,7 +112,7 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
 
 function openCatalogue(path: string): Database {
   try {
-    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    if (path !== ':memory:') makeFolders(dirname(path), 0o700)
     const database = openDatabase(path, { timeout: BUSY_MS })
     if (path !== ':memory:') chmodSync(path, 0o600)
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')

@@ -1,6 +1,7 @@
 /** Looks at what a backup needs before it needs it, and says how to mend what is wrong. */
-import { accessSync, constants, mkdirSync, statfsSync } from 'node:fs'
+import { accessSync, constants, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { makeFolders } from '../base/folders.ts'
 import { isAppError, toAppError, type AppError } from '../base/errors.ts'
 import { formatSize } from '../base/units.ts'
 import type { Settings } from '../model/settings.ts'
@@ -54,7 +55,7 @@ export async function checkMachine(deps: Deps, settings: Settings): Promise<Doct
     ),
   )
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    makeFolders(dataDir, 0o700)
     accessSync(dataDir, constants.W_OK)
     deps.catalogue.runs({ limit: 1 })
     checks.push(check('the catalogue can be used', true, dataDir))

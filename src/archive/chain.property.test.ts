@@ -54,7 +54,8 @@ const EDITS: ((root: string, random: Random) => void)[] = [
   },
   (root, random) => withFile(root, random, (file) => writeFileSync(file, `changed ${random(1e9)}`)),
   (root, random) => withFile(root, random, (file) => rmSync(file)),
-  (root, random) => withFile(root, random, (file) => renameSync(file, join(root, `moved${random(50)}`))),
+  (root, random) =>
+    withFile(root, random, (file) => tolerate(() => renameSync(file, join(root, `moved${random(50)}`)))),
   (root, random) => withFile(root, random, (file) => utimesSync(file, random(2e9), random(2e9))),
   (root, random) => withFile(root, random, (file) => chmodSync(file, 0o400 + random(0o400))),
   (root, random) => withFile(root, random, (file) => tolerate(() => linkSync(file, join(root, `hard${random(20)}`)))),

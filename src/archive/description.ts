@@ -1,12 +1,11 @@
 /** `holdfast-vault.json`: what a storage is. docs/formats/archive.md §1. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { utf8 } from '../base/bytes.ts'
 import { AppError, isAppError } from '../base/errors.ts'
 import { collect } from '../base/streams.ts'
 import type { Storage } from '../model/storage.ts'
-import { parseKdf } from './keys.ts'
-import type { ManifestEncryption } from './manifest.ts'
+import { encodeSummed, parseEncryption, parseSummed, type ManifestEncryption } from './manifest.ts'
+import { Shape } from './shape.ts'
 
 export const DESCRIPTION = 'holdfast-vault.json'
 
@@ -20,40 +19,46 @@ export interface VaultDescription {
   encryption: ManifestEncryption
 }
 
+/** Undefined when there is none; `backup.damaged` when it is not what was written. */
 export async function readDescription(storage: Storage): Promise<VaultDescription | undefined> {
-  let text: string
+  const { name } = storage
+  const damaged = (problem: string, cause?: unknown): AppError =>
+    new AppError('backup.damaged', `${DESCRIPTION} of ${name} ${problem}`, {
+      cause,
+      hint: 'Backups can still be read, and the next one writes it anew.',
+      details: { key: DESCRIPTION },
+    })
+  let bytes: Uint8Array
   try {
-    text = Buffer.from(await collect(storage.get(DESCRIPTION), 1024 * 1024)).toString('utf8')
+    bytes = await collect(storage.get(DESCRIPTION), 1024 * 1024)
   } catch (error) {
     if (isAppError(error, 'storage.not-found')) return undefined
     throw error
   }
-  return parseDescription(text, storage.name)
-}
-
-function parseDescription(text: string, name: string): VaultDescription {
-  let value: VaultDescription
-  try {
-    value = JSON.parse(text) as VaultDescription
-  } catch (error) {
-    throw new AppError('backup.damaged', `${DESCRIPTION} of ${name} is not JSON`, {
-      cause: error,
-      hint: `Backups can still be read: remove ${DESCRIPTION} and connect the vault again.`,
-    })
-  }
-  if (value.holdfast !== 'vault' || value.format !== 'archive') {
+  const shape = new Shape(parseSummed(bytes, damaged), (problem) => damaged(`makes no sense: ${problem}`))
+  if (shape.raw('holdfast') !== 'vault' || shape.raw('format') !== 'archive')
     throw new AppError('vault.unsupported', `${DESCRIPTION} of ${name} does not describe an archive vault`)
+  if (shape.raw('version') !== 1)
+    throw new AppError('vault.unsupported', `vault ${name} has version ${String(shape.raw('version'))}`)
+  return {
+    holdfast: 'vault',
+    version: 1,
+    format: 'archive',
+    id: shape.text('id'),
+    created: shape.time('created'),
+    encryption: parseEncryption(shape.raw('encryption'), `${DESCRIPTION} of ${name}`),
   }
-  if (value.version !== 1) throw new AppError('vault.unsupported', `vault ${name} has version ${String(value.version)}`)
-  if (value.encryption.type === 'aes-256-gcm') parseKdf(value.encryption.kdf, name)
-  return value
 }
 
-/** Writes the description and what helps without Holdfast. Two creators at once: the second gets `vault.exists`. */
+/**
+ * Writes what helps without Holdfast, then the description, so that no vault is without it. Two creators at once: the
+ * second gets `vault.exists`, unless it may `replace` what is there.
+ */
 export async function createDescription(
   storage: Storage,
   encryption: ManifestEncryption,
   now: Date,
+  replace = false,
 ): Promise<VaultDescription> {
   const description: VaultDescription = {
     holdfast: 'vault',
@@ -63,21 +68,19 @@ export async function createDescription(
     created: now.toISOString(),
     encryption,
   }
-  try {
-    await storage.put(DESCRIPTION, encode(description), { ifAbsent: true, storageClass: 'warm' })
-  } catch (error) {
-    if (!isAppError(error, 'storage.exists')) throw error
-    throw new AppError('vault.exists', `${storage.name} holds a vault already`, { cause: error })
-  }
   for (const file of ['RECOVERY.md', 'restore.mjs']) {
     const bytes = readFileSync(new URL(`./recovery/${file}`, import.meta.url))
     await storage.put(file, bytes, { storageClass: 'warm' })
+  }
+  try {
+    await storage.put(DESCRIPTION, encodeSummed(description), { ifAbsent: !replace, storageClass: 'warm' })
+  } catch (error) {
+    if (!isAppError(error, 'storage.exists')) throw error
+    throw new AppError('vault.exists', `${storage.name} holds a vault already`, { cause: error })
   }
   return description
 }
 
 export async function replaceDescription(storage: Storage, description: VaultDescription): Promise<void> {
-  await storage.put(DESCRIPTION, encode(description), { storageClass: 'warm' })
+  await storage.put(DESCRIPTION, encodeSummed(description), { storageClass: 'warm' })
 }
-
-const encode = (description: VaultDescription): Uint8Array => utf8(`${JSON.stringify(description, undefined, 1)}\n`)

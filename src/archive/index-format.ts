@@ -4,6 +4,7 @@
  * content was stored by an earlier backup says which (`b`, a position in the header's list of payloads).
  */
 import { AppError } from '../base/errors.ts'
+import { displayPath } from '../base/paths.ts'
 import type { Entry, EntryKind, Timestamp } from '../model/entry.ts'
 
 /** Where the content of a file lies. */
@@ -138,14 +139,16 @@ export function parseIndexHeader(line: string, what: string): IndexHeader {
   if (holdfast !== 'index' || typeof id !== 'string' || !Array.isArray(payloads))
     throw damaged(what, 'has no index header')
   if (version !== 1) throw new AppError('vault.unsupported', `${what} is an index of version ${String(version)}`)
-  return { holdfast, version, id, payloads: payloads.map(String) }
+  if (!payloads.every((payload) => typeof payload === 'string') || payloads.at(-1) !== id)
+    throw damaged(what, 'has a header that makes no sense')
+  return { holdfast, version, id, payloads }
 }
 
 export function parseIndexLine(line: string, what: string): IndexLine {
   const value = parseJson(line, what)
   if (typeof value['p'] === 'string') return { kind: 'entry', entry: entryOf(value, what) }
   if (Array.isArray(value['deleted'])) return { kind: 'deleted', paths: value['deleted'].map(String) }
-  if (Array.isArray(value['moved'])) return { kind: 'moved', pairs: value['moved'] as [string, string][] }
+  if (Array.isArray(value['moved'])) return { kind: 'moved', pairs: pairs(value['moved'], what) }
   if (Array.isArray(value['frames'])) return { kind: 'frames', frames: frames(value['frames'], what) }
   if (typeof value['facts'] === 'object' && value['facts'] !== null) {
     return { kind: 'facts', facts: value['facts'] as Record<string, unknown> }
@@ -158,15 +161,14 @@ function entryOf(value: Record<string, unknown>, what: string): IndexEntry {
   const kind = CODE_KIND[String(value['k'])]
   const path = value['p'] as string
   const mtime = timestamp(value['t'])
-  if (kind === undefined || mtime === undefined || !isNumber(value['m']))
-    throw damaged(what, `has a bad entry for ${path}`)
+  if (kind === undefined || mtime === undefined || !isMode(value['m'])) throw badEntry(what, path)
   const entry: IndexEntry = { path, kind, mode: value['m'], mtime, size: count(value['s']) ?? 0 }
   const listedSize = count(value['s0'])
   if (listedSize !== undefined) entry.listedSize = listedSize
   const ctime = timestamp(value['c'])
   if (ctime !== undefined) entry.ctime = ctime
-  if (isNumber(value['u'])) entry.uid = value['u']
-  if (isNumber(value['g'])) entry.gid = value['g']
+  if (isId(value['u'])) entry.uid = value['u']
+  if (isId(value['g'])) entry.gid = value['g']
   if (typeof value['un'] === 'string') entry.user = value['un']
   if (typeof value['gn'] === 'string') entry.group = value['gn']
   if (isNumber(value['i'])) entry.inode = value['i']
@@ -175,37 +177,73 @@ function entryOf(value: Record<string, unknown>, what: string): IndexEntry {
   if (typeof value['l'] === 'string') entry.linkTarget = value['l']
   if (typeof value['hl'] === 'string') entry.hardlink = value['hl']
   if (value['sp'] === 1) entry.sparse = true
-  if (Array.isArray(value['r'])) entry.rdev = { major: Number(value['r'][0]), minor: Number(value['r'][1]) }
+  if (Array.isArray(value['r'])) {
+    const [major, minor] = value['r'] as unknown[]
+    if (!isId(major) || !isId(minor)) throw badEntry(what, path)
+    entry.rdev = { major, minor }
+  }
   if (Array.isArray(value['x'])) {
-    entry.xattrs = (value['x'] as [string, string][]).map(([name, data]) => ({
-      name: String(name),
-      value: Buffer.from(String(data), 'base64'),
-    }))
+    entry.xattrs = pairs(value['x'], what).map(([name, data]) => ({ name, value: Buffer.from(data, 'base64') }))
   }
   if (typeof value['h'] === 'string') {
     const [payload, at] = [count(value['b']), count(value['a'])]
-    if (payload === undefined || at === undefined) throw damaged(what, `does not say where the content of ${path} is`)
+    if (kind !== 'file' || payload === undefined || at === undefined)
+      throw damaged(what, `does not say where the content of ${displayPath(path)} is`)
     entry.content = { hash: value['h'], payload, at }
     const packed = count(value['z'])
     if (packed !== undefined) entry.content.packed = packed
-    if (Array.isArray(value['e'])) entry.content.extents = frames(value['e'], what)
+    if (Array.isArray(value['e'])) entry.content.extents = extents(value['e'], entry.size, what)
   }
   return entry
 }
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+const isMode = (value: unknown): value is number => isId(value) && value <= 0o7777
+/** What the kernel's 32-bit numbers can be. */
+const isId = (value: unknown): value is number => count(value) !== undefined && (value as number) <= 0xffff_ffff
 const count = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 
 function timestamp(value: unknown): Timestamp | undefined {
-  if (!Array.isArray(value) || !isNumber(value[0]) || !isNumber(value[1])) return undefined
-  return { s: value[0], ns: value[1] }
+  if (!Array.isArray(value)) return undefined
+  const [s, ns] = value as unknown[]
+  return Number.isSafeInteger(s) && isId(ns) && ns < 1_000_000_000 ? { s: s as number, ns } : undefined
 }
 
-function frames(value: unknown[], what: string): [number, number][] {
+const nonsense = (what: string): AppError => damaged(what, 'has a table that makes no sense')
+const badEntry = (what: string, path: string): AppError => damaged(what, `has a bad entry for ${displayPath(path)}`)
+
+function table(value: unknown[], what: string): [number, number][] {
   return value.map((pair) => {
     const [a, b] = Array.isArray(pair) ? [count(pair[0]), count(pair[1])] : []
-    if (a === undefined || b === undefined) throw damaged(what, 'has a table that makes no sense')
+    if (a === undefined || b === undefined) throw nonsense(what)
+    return [a, b]
+  })
+}
+
+/** No frame is larger than this, before and after: a reader holds some of them in memory. */
+const MAX_FRAME = 64 * 1024 * 1024
+
+function frames(value: unknown[], what: string): [number, number][] {
+  const pairs = table(value, what)
+  if (pairs.some(([plain, packed]) => plain === 0 || plain > MAX_FRAME || packed > 2 * MAX_FRAME)) throw nonsense(what)
+  return pairs
+}
+
+function extents(value: unknown[], size: number, what: string): [number, number][] {
+  const pairs = table(value, what)
+  let end = 0
+  for (const [offset, length] of pairs) {
+    if (offset < end || offset + length > size) throw nonsense(what)
+    end = offset + length
+  }
+  return pairs
+}
+
+function pairs(value: unknown[], what: string): [string, string][] {
+  return value.map((pair) => {
+    const [a, b] = Array.isArray(pair) ? (pair as unknown[]) : []
+    if (typeof a !== 'string' || typeof b !== 'string') throw nonsense(what)
     return [a, b]
   })
 }

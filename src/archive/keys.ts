@@ -79,7 +79,8 @@ export function parseKdf(value: unknown, what: string): Kdf {
     return { type, salt, iterations }
   }
   if (type !== 'scrypt' || !isCount(N) || !isCount(r) || !isCount(p)) throw bad()
-  if (128 * N * r > MAX_SCRYPT || N * r * p > MAX_WORK) throw bad()
+  if (N < 2 || (N & (N - 1)) !== 0 || N > 2 ** 30) throw bad()
+  if (128 * N * r > MAX_SCRYPT || 128 * p * r > MAX_SCRYPT || N * r * p > MAX_WORK) throw bad()
   return { type, salt, N, r, p }
 }
 
@@ -98,7 +99,7 @@ async function derive(kdf: Kdf, secret: string): Promise<Buffer> {
   const salt = Buffer.from(kdf.salt, 'base64')
   if (kdf.type === 'pbkdf2-sha256') return pbkdf2Async(secret, salt, kdf.iterations, 32, 'sha256')
   const { N, r, p } = kdf
-  return scryptAsync(secret, salt, 32, { N, r, p, maxmem: 256 * N * r })
+  return scryptAsync(secret, salt, 32, { N, r, p, maxmem: 256 * r * (N + p) + 1024 * 1024 })
 }
 
 function checkValue(key: Buffer): Buffer {

@@ -5,8 +5,10 @@
  */
 import { createHash } from 'node:crypto'
 import { AppError } from '../base/errors.ts'
+import { checkKey } from '../base/keys.ts'
 import type { BackupType } from '../model/backup.ts'
 import { parseKdf, type KeyInfo } from './keys.ts'
+import { Shape } from './shape.ts'
 
 export type Container = 'tar' | 'zip'
 export type Compression = 'none' | 'gzip' | 'brotli' | 'deflate' | 'zstd'
@@ -64,40 +66,118 @@ export interface ManifestStats {
 
 export const MANIFEST_SUFFIX = '.manifest.json'
 
-export function encodeManifest(manifest: Manifest): Buffer {
-  const body = JSON.stringify(manifest, undefined, 1)
-  const text = JSON.stringify({ ...manifest, sum: checksum(body) }, undefined, 1)
-  return Buffer.from(`${text}\n`, 'utf8')
-}
+export const encodeManifest = (manifest: Manifest): Buffer => encodeSummed(manifest)
 
 /** Parses and checks; `backup.damaged` names what is wrong. */
 export function parseManifest(bytes: Uint8Array, key: string): Manifest {
   const damaged = (problem: string, cause?: unknown): AppError =>
     new AppError('backup.damaged', `manifest ${key} ${problem}`, { cause, details: { key } })
-  let value: Record<string, unknown>
-  try {
-    value = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>
-  } catch (error) {
-    throw damaged('is not JSON', error)
-  }
-  if (typeof value !== 'object' || value === null || value['holdfast'] !== 'backup')
-    throw damaged('is not a backup manifest')
-  if (value['version'] !== 1) {
+  const value = parseSummed(bytes, damaged)
+  const shape = new Shape(value, (problem) => damaged(`makes no sense: ${problem}`))
+  if (shape.raw('holdfast') !== 'backup') throw damaged('is not a backup manifest')
+  if (shape.raw('version') !== 1) {
     throw new AppError(
       'vault.unsupported',
-      `manifest ${key} has version ${String(value['version'])}, this Holdfast knows 1`,
+      `manifest ${key} has version ${String(shape.raw('version'))}, this Holdfast knows 1`,
     )
   }
-  const { sum, ...rest } = value
-  if (sum !== checksum(JSON.stringify(rest, undefined, 1))) throw damaged('was changed after it was written')
-  // The checksum shows that these are the bytes that a Holdfast wrote; names and key parameters are checked all the same.
-  const manifest = rest as unknown as Manifest
-  for (const part of [...manifest.payload.parts, manifest.index]) {
-    if (part.name.includes('/') || part.name === '..' || part.name === '')
-      throw damaged(`names a part ${JSON.stringify(part.name)}`)
+  // The checksum shows that these are the bytes that somebody wrote, not that it was a Holdfast.
+  const manifest: Manifest = {
+    holdfast: 'backup',
+    version: 1,
+    id: shape.text('id'),
+    job: shape.text('job'),
+    host: shape.text('host'),
+    source: shape.text('source'),
+    paths: shape.texts('paths'),
+    type: shape.oneOf('type', 'full', 'incremental', 'differential'),
+    time: shape.time('time'),
+    ended: shape.time('ended'),
+    chain: shape.texts('chain'),
+    needs: shape.texts('needs'),
+    tags: shape.texts('tags'),
+    container: shape.oneOf('container', 'tar', 'zip'),
+    compression: parseCompression(shape.inner('compression')),
+    encryption: parseEncryption(shape.raw('encryption'), `manifest ${key}`),
+    payload: parsePayload(shape.inner('payload')),
+    index: { ...parsePart(shape.inner('index')), entries: shape.inner('index').count('entries') },
+    stats: parseStats(shape.inner('stats')),
+    program: shape.text('program'),
   }
-  if (manifest.encryption.type === 'aes-256-gcm') parseKdf(manifest.encryption.kdf, `manifest ${key}`)
+  if (manifest.container === 'zip' && manifest.compression.type !== 'none') throw damaged('has a compressed zip')
+  if (manifest.chain.includes(manifest.id) || manifest.needs.some((id) => !manifest.chain.includes(id)))
+    throw damaged('needs what it does not build on')
   return manifest
 }
 
+function parseCompression(shape: Shape): Manifest['compression'] {
+  const type = shape.oneOf('type', 'none', 'gzip', 'brotli', 'deflate', 'zstd')
+  return shape.raw('level') === undefined ? { type } : { type, level: shape.count('level') }
+}
+
+function parsePayload(shape: Shape): Manifest['payload'] {
+  const parts = shape.inners('parts').map(parsePart)
+  const size = parts.reduce((sum, part) => sum + part.size, 0)
+  if (parts.length === 0 || size !== shape.count('size')) throw shape.wrong('its parts do not add up to the payload')
+  return { parts, size, containerSize: shape.count('containerSize') }
+}
+
+function parsePart(shape: Shape): StoredPart {
+  const part = { name: shape.text('name'), size: shape.count('size'), sha256: shape.text('sha256') }
+  if (part.name.includes('/') || !isKey(part.name)) throw shape.wrong(`it names a part ${JSON.stringify(part.name)}`)
+  return part
+}
+
+function parseStats(shape: Shape): ManifestStats {
+  const names = [
+    ...(['files', 'directories', 'others', 'bytes', 'filesNew', 'filesChanged'] as const),
+    ...(['filesUnmodified', 'filesDeleted', 'filesMoved', 'bytesAdded', 'warnings'] as const),
+  ]
+  return Object.fromEntries(names.map((name) => [name, shape.count(name)])) as Record<keyof ManifestStats, number>
+}
+
+/** How a manifest, or the vault's description, says that things are encrypted. */
+export function parseEncryption(value: unknown, what: string): ManifestEncryption {
+  const fail = (problem: string): AppError =>
+    new AppError('backup.damaged', `${what} has key parameters that make no sense: ${problem}`)
+  const shape = new Shape(value, fail, 'encryption')
+  const type = shape.oneOf('type', 'none', 'age', 'aes-256-gcm')
+  if (type !== 'aes-256-gcm') return { type }
+  return { type, kdf: parseKdf(shape.raw('kdf'), what), check: shape.text('check') }
+}
+
+/** `{ …value, sum }` as JSON that a hand which edited it cannot hide from. */
+export function encodeSummed(value: object): Buffer {
+  const sum = checksum(JSON.stringify(value, undefined, 1))
+  return Buffer.from(`${JSON.stringify({ ...value, sum }, undefined, 1)}\n`, 'utf8')
+}
+
+/** Without the sum, which was right. */
+export function parseSummed(bytes: Uint8Array, damaged: (problem: string, cause?: unknown) => AppError): object {
+  let value: unknown
+  let expected: string
+  let sum: unknown
+  let rest: object
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    if (typeof value !== 'object' || value === null) throw new TypeError('no object')
+    ;({ sum, ...rest } = value as { sum?: unknown })
+    // Throws too where the value is nested deeper than the stack.
+    expected = checksum(JSON.stringify(rest, undefined, 1))
+  } catch (error) {
+    throw damaged('is not JSON', error)
+  }
+  if (sum !== expected) throw damaged('was changed after it was written')
+  return rest
+}
+
 const checksum = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`
+
+function isKey(name: string): boolean {
+  try {
+    checkKey(name)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,22 +1,15 @@
 /** All manifests of a vault, and what follows from them: which backups are whole, and what builds on what. */
 import { AppError, isAppError } from '../base/errors.ts'
-import { collect } from '../base/streams.ts'
-import type { Backup, Proof } from '../model/backup.ts'
+import type { Backup } from '../model/backup.ts'
 import type { Cancel } from '../model/vault.ts'
 import type { Storage } from '../model/storage.ts'
 import type { StoredManifest } from './context.ts'
 import { MANIFEST_SUFFIX, parseManifest, type Manifest } from './manifest.ts'
+import { NOTES_SUFFIX, readNotes, type Notes } from './notes.ts'
 import { folderOf } from './parts.ts'
 
-export const NOTES_SUFFIX = '.notes.json'
 const MAX_MANIFEST = 16 * 1024 * 1024
 const CONCURRENCY = 16
-
-export interface Notes {
-  tags?: string[]
-  hold?: boolean
-  proof?: { level: Proof['level']; at: string }
-}
 
 export interface KnownBackup extends StoredManifest {
   notes: Notes
@@ -110,19 +103,6 @@ function sortByAge(backups: KnownBackup[]): void {
 }
 
 export const baseOf = (manifestKey: string): string => manifestKey.slice(0, -MANIFEST_SUFFIX.length)
-
-export async function readNotes(storage: Storage, key: string, cancel: Cancel = {}): Promise<Notes> {
-  try {
-    const value = JSON.parse(
-      Buffer.from(await collect(storage.get(key, cancel), MAX_MANIFEST)).toString('utf8'),
-    ) as Notes
-    return typeof value === 'object' && value !== null ? value : {}
-  } catch (error) {
-    // Notes are not worth failing for.
-    if (error instanceof SyntaxError || isAppError(error, 'storage.not-found')) return {}
-    throw error
-  }
-}
 
 export type ById = ReadonlyMap<string, KnownBackup>
 

@@ -1,18 +1,17 @@
 /** An archive vault: one portable file per backup beside its manifest. docs/formats/archive.md. */
-import { utf8 } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { AppError } from '../base/errors.ts'
+import { AppError, isAppError } from '../base/errors.ts'
 import { displayPath } from '../base/paths.ts'
 import type { Secret, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
-import type { BackupNotes, Vault } from '../model/vault.ts'
+import type { Vault } from '../model/vault.ts'
 import { ageOpener, ageSealer } from './age.ts'
 import { archiveBackup } from './backup.ts'
 import { checkVault, verifyBackup } from './check.ts'
 import { aesOpener, aesSealer, plainSealer, type Opener, type Sealer } from './cipher.ts'
 import { codecPool } from './codec-pool.ts'
 import type { ArchiveContext, WriteSettings } from './context.ts'
-import { createDescription, readDescription, replaceDescription } from './description.ts'
+import { createDescription, readDescription, replaceDescription, type VaultDescription } from './description.ts'
 import {
   createKey,
   newSalt,
@@ -25,19 +24,10 @@ import {
   type MasterKey,
 } from './keys.ts'
 import type { IndexEntry } from './index-format.ts'
-import type { ManifestEncryption } from './manifest.ts'
-import {
-  baseOf,
-  byId,
-  findBackup,
-  NOTES_SUFFIX,
-  readInventory,
-  readNotes,
-  toBackup,
-  type Inventory,
-  type KnownBackup,
-} from './manifests.ts'
+import type { Manifest, ManifestEncryption } from './manifest.ts'
+import { baseOf, byId, findBackup, readInventory, toBackup, type Inventory, type KnownBackup } from './manifests.ts'
 import { DEFAULT_TEMPLATE } from './names.ts'
+import { changeNotes, NOTES_SUFFIX } from './notes.ts'
 import { DEFAULT_PART_SIZE } from './parts.ts'
 import { openEntries, readEntries } from './read.ts'
 import { removeBackups } from './remove.ts'
@@ -59,13 +49,25 @@ export interface ArchiveVaultOptions {
 export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault> {
   const { storage, settings, clock } = options
   const encryption = encryptionWanted(settings)
-  let description = await readDescription(storage)
-  let inventory: Inventory | undefined
-  if (description === undefined && options.create !== true) {
-    // A vault that lost its description is still one if it holds backups.
-    inventory = await readInventory(storage)
-    if (inventory.backups.length + inventory.damaged.length === 0)
-      throw new AppError('vault.not-found', `there is no vault at ${storage.name}`)
+  let description: VaultDescription | undefined
+  let unreadable: AppError | undefined
+  try {
+    description = await readDescription(storage)
+  } catch (error) {
+    if (!isAppError(error, 'backup.damaged')) throw error
+    unreadable = error
+  }
+  /** A vault that lost its description is still one if it holds backups; the newest tells how they are encrypted. */
+  let newest: Manifest | undefined
+  let isNew = false
+  if (description === undefined) {
+    const { backups, damaged } = await readInventory(storage)
+    newest = backups.at(-1)?.manifest
+    isNew = backups.length + damaged.length === 0
+    if (isNew) {
+      if (unreadable !== undefined) throw unreadable
+      if (options.create !== true) throw new AppError('vault.not-found', `there is no vault at ${storage.name}`)
+    }
   }
 
   const keys = new Map<string, Promise<MasterKey>>()
@@ -90,17 +92,32 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
 
   /** What new backups are encrypted with. A key is made once for the vault, and a mistyped password is noticed by it. */
   async function sealInfo(): Promise<ManifestEncryption> {
-    const known = description?.encryption
+    const known = description?.encryption ?? newest?.encryption
     // Who says nothing of encryption gets what the vault has: never a plain backup in an encrypted vault by omission.
-    if (!saysEncryption(settings) && known !== undefined && known.type !== 'none') return known
-    if (encryption.type === 'aes-256-gcm' && known?.type === 'aes-256-gcm') return known
-    const info = encryption.type === 'aes-256-gcm' ? await newKeyInfo() : encryption
-    if (description === undefined) description = await createDescription(storage, info, clock.now())
-    else if (known?.type !== info.type) {
+    if (!saysEncryption(settings) && known !== undefined && known.type !== 'none') return described(known)
+    // Who says nothing of encryption gets what the vault has: never a plain backup in an encrypted vault by omission.
+    if (!saysEncryption(settings) && known !== undefined && known.type !== 'none') return described(known)
+    if (encryption.type === 'aes-256-gcm' && known?.type === 'aes-256-gcm') return described(known)
+    return described(encryption.type === 'aes-256-gcm' ? await newKeyInfo() : encryption)
+  }
+
+  /** Sees to it that the vault's description says so. */
+  async function described(info: ManifestEncryption): Promise<ManifestEncryption> {
+    if (description?.encryption.type === info.type) return info
+    if (description !== undefined) {
       description = { ...description, encryption: info }
       await replaceDescription(storage, description)
+      return info
     }
-    return info
+    try {
+      description = await createDescription(storage, info, clock.now(), unreadable !== undefined)
+      return info
+    } catch (error) {
+      if (!isAppError(error, 'vault.exists')) throw error
+      // Another process made the vault at the same moment: its key is the vault's.
+      description = await readDescription(storage)
+      return sealInfo()
+    }
   }
 
   async function newKeyInfo(): Promise<{ type: 'aes-256-gcm' } & KeyInfo> {
@@ -126,7 +143,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
       return aesOpener(keyFor)
     },
   }
-  if (description === undefined && inventory === undefined) await context.sealer()
+  if (isNew) await context.sealer()
 
   async function known(id: string, signal?: AbortSignal): Promise<{ inventory: Inventory; backup: KnownBackup }> {
     const fresh = await readInventory(storage, signal ? { signal } : {})
@@ -156,7 +173,15 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
         const { onUnreadable } = selection
         const told =
           onUnreadable && ((error: AppError, entry: IndexEntry): void => onUnreadable(error, displayPath(entry.path)))
-        yield* openEntries({ context, backup, find, selection, pool, ...(told && { onUnreadable: told }) })
+        yield* openEntries({
+          context,
+          backup,
+          find,
+          selection,
+          pool,
+          transient: selection.transient === true,
+          ...(told && { onUnreadable: told }),
+        })
       } finally {
         await pool.close()
       }
@@ -169,7 +194,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     remove: async (ids, removeOptions = {}) => removeBackups(context, ids, removeOptions),
     async annotate(id, change) {
       const { backup } = await known(id)
-      await annotate(storage, backup, change)
+      await changeNotes(storage, baseOf(backup.key) + NOTES_SUFFIX, backup.manifest.tags, change)
     },
     tidy: async (cancel = {}) => tidyVault(context, cancel),
     close: async () => storage.close(),
@@ -223,19 +248,4 @@ function writeSettings({ settings, program, timezone }: ArchiveVaultOptions): Wr
     partSize: settings.partSize ?? DEFAULT_PART_SIZE,
     program,
   }
-}
-
-async function annotate(storage: Storage, backup: KnownBackup, change: BackupNotes): Promise<void> {
-  const key = baseOf(backup.key) + NOTES_SUFFIX
-  const notes = await readNotes(storage, key)
-  const tags = new Set(change.setTags ?? notes.tags ?? backup.manifest.tags)
-  for (const tag of change.addTags ?? []) tags.add(tag)
-  for (const tag of change.removeTags ?? []) tags.delete(tag)
-  const next = {
-    ...notes,
-    tags: [...tags],
-    ...(change.hold !== undefined && { hold: change.hold }),
-    ...(change.proof !== undefined && { proof: { level: change.proof.level, at: change.proof.at.toISOString() } }),
-  }
-  await storage.put(key, utf8(JSON.stringify(next)), { storageClass: 'warm' })
 }

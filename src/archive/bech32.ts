@@ -9,13 +9,13 @@ export function decodeBech32(text: string, prefix: string): Buffer {
   const bad = (): AppError =>
     new AppError(
       'config.invalid',
-      `${prefix === 'age' ? `${text.slice(0, 12)}… is not an age recipient` : 'the age identity cannot be read'}`,
+      prefix === 'age' ? `${text.slice(0, 12)}… is not an age recipient` : 'the age identity cannot be read',
       {
         hint: 'Recipients look like age1…, identities like AGE-SECRET-KEY-1….',
       },
     )
   if (!text.startsWith(`${prefix}1`)) throw bad()
-  const values = [...text.slice(prefix.length + 1)].map((char) => ALPHABET.indexOf(char))
+  const values = text.slice(prefix.length + 1).map((char) => ALPHABET.indexOf(char))
   if (values.some((value) => value < 0) || values.length < 6) throw bad()
   const expanded = [...prefix].map((char) => char.charCodeAt(0))
   if (polymod([...expanded.map((code) => code >> 5), 0, ...expanded.map((code) => code & 31), ...values]) !== 1)

@@ -10,7 +10,10 @@ import { zipWriter } from './zip-writer.ts'
 
 export type ExportFormat = 'tar' | 'zip'
 
-export async function* exportArchive(entries: AsyncIterable<RestoredEntry>, format: ExportFormat): ByteStream & AsyncGenerator<Uint8Array> {
+export async function* exportArchive(
+  entries: AsyncIterable<RestoredEntry>,
+  format: ExportFormat,
+): ByteStream & AsyncGenerator<Uint8Array> {
   const pool = codecPool(1)
   const blocks = blockWriter({ compression: { type: 'none', level: 0 }, pool })
   const container = format === 'zip' ? zipWriter(blocks, 6) : tarWriter(blocks)

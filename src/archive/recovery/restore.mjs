@@ -219,7 +219,7 @@ for (const entry of [...order.filter((e) => e.hl === undefined), ...order.filter
   }
 }
 // Owners, modes and times last, deepest first, so that nothing disturbs them.
-for (const entry of entries.reverse()) {
+for (const entry of entries.toReversed()) {
   try {
     const place = placeOf(entry.p)
     if (process.getuid() === 0 && entry.u !== undefined) fs.lchownSync(place, entry.u, entry.g)

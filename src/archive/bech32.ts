@@ -15,9 +15,9 @@ export function decodeBech32(text: string, prefix: string): Buffer {
       },
     )
   if (!text.startsWith(`${prefix}1`)) throw bad()
-  const values = text.slice(prefix.length + 1).map((char) => ALPHABET.indexOf(char))
+  const values = Array.from(text.slice(prefix.length + 1), (char) => ALPHABET.indexOf(char))
   if (values.some((value) => value < 0) || values.length < 6) throw bad()
-  const expanded = [...prefix].map((char) => char.charCodeAt(0))
+  const expanded = Array.from(prefix, (char) => char.charCodeAt(0))
   if (polymod([...expanded.map((code) => code >> 5), 0, ...expanded.map((code) => code & 31), ...values]) !== 1)
     throw bad()
   const out: number[] = []

@@ -33,8 +33,14 @@ export function aesSealer(master: MasterKey): Sealer {
   return { info: { type: 'aes-256-gcm', kdf, check }, seal: (stream) => seal(stream, master) }
 }
 
-/** `keyFor` gives the master key that a stream's header describes. */
-export function aesOpener(keyFor: (info: MasterKeyInfo, what: string) => Promise<MasterKey>): Opener {
+/**
+ * `keyFor` gives the master key that `expected` describes: the manifest, whose sum was right. A stream whose header
+ * describes another is damaged; asked for its key, any password would be wrong.
+ */
+export function aesOpener(
+  keyFor: (info: MasterKeyInfo, what: string) => Promise<MasterKey>,
+  expected: MasterKeyInfo,
+): Opener {
   return {
     async open(stored) {
       const { what } = stored
@@ -43,6 +49,9 @@ export function aesOpener(keyFor: (info: MasterKeyInfo, what: string) => Promise
       const length = headerLength(first, what)
       if (length > stored.size) throw new AppError('backup.damaged', `${what} has been cut off`)
       const header = parseHeader(await collect(stored.read({ start: 0, end: length })), what)
+      const { kdf, check } = header.key
+      if (check !== expected.check || JSON.stringify(kdf) !== JSON.stringify(expected.kdf))
+        throw new AppError('backup.damaged', `the header of ${what} is not what was written`)
       const master = await keyFor(header.key, what)
       const size = plainSize(header, stored.size, what)
       return {

@@ -1,7 +1,7 @@
 /** What all parts of an open archive vault share. */
 import type { Clock } from '../base/clock.ts'
 import type { Storage } from '../model/storage.ts'
-import { plainOpener, type ByteSource, type Opener, type Sealer } from './cipher.ts'
+import type { ByteSource, Opener, Sealer } from './cipher.ts'
 import type { Compression, Container, Manifest, StoredPart } from './manifest.ts'
 import { folderOf, readParts } from './parts.ts'
 
@@ -43,6 +43,5 @@ export async function openStored(
     what: `the ${which} of ${manifest.id}`,
     read: (range) => readParts(context.storage, folderOf(key), parts, range, signal),
   }
-  const opener = manifest.encryption.type === 'none' ? plainOpener : context.opener(manifest)
-  return opener.open(stored)
+  return context.opener(manifest).open(stored)
 }

@@ -64,6 +64,9 @@ export interface ManifestStats {
   warnings: number
 }
 
+/** Whether the index is needed to read the payload: it has the table of frames. */
+export const hasFrames = ({ compression: { type } }: Manifest): boolean => type === 'zstd' || type === 'gzip'
+
 export const MANIFEST_SUFFIX = '.manifest.json'
 
 export const encodeManifest = (manifest: Manifest): Buffer => encodeSummed(manifest)

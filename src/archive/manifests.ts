@@ -4,7 +4,7 @@ import type { Backup } from '../model/backup.ts'
 import type { Cancel } from '../model/vault.ts'
 import type { Storage } from '../model/storage.ts'
 import type { StoredManifest } from './context.ts'
-import { MANIFEST_SUFFIX, parseManifest, type Manifest } from './manifest.ts'
+import { hasFrames, MANIFEST_SUFFIX, parseManifest, type Manifest, type StoredPart } from './manifest.ts'
 import { NOTES_SUFFIX, readNotes, type Notes } from './notes.ts'
 import { folderOf } from './parts.ts'
 
@@ -14,7 +14,7 @@ const CONCURRENCY = 16
 export interface KnownBackup extends StoredManifest {
   notes: Notes
   /** Which of its own objects is missing, or has another size than was written. */
-  lost?: string
+  lost?: { payload?: string; index?: string }
 }
 
 export interface DamagedManifest {
@@ -45,8 +45,7 @@ export async function readInventory(storage: Storage, { signal }: Cancel = {}): 
         const manifest = parseManifest(await readSmall(storage, key, cancel), key)
         const notesKey = baseOf(key) + NOTES_SUFFIX
         const notes = sizes.has(notesKey) ? await readNotes(storage, notesKey, cancel) : {}
-        const lost = lostObject(key, manifest, sizes)
-        backups.push({ key, manifest, notes, ...(lost !== undefined && { lost }) })
+        backups.push({ key, manifest, notes, lost: lostObjects(key, manifest, sizes) })
       } catch (error) {
         // Removed since the listing: not there any more. Anything wrong with one manifest must not hide the others.
         if (isAppError(error, 'storage.not-found')) continue
@@ -74,13 +73,18 @@ async function readSmall(storage: Storage, key: string, cancel: Cancel): Promise
   return Buffer.concat(parts)
 }
 
-function lostObject(key: string, { payload, index }: Manifest, sizes: ReadonlyMap<string, number>): string | undefined {
-  for (const { name, size } of [...payload.parts, index]) {
+function lostObjects(
+  key: string,
+  { payload, index }: Manifest,
+  sizes: ReadonlyMap<string, number>,
+): KnownBackup['lost'] {
+  const problem = ({ name, size }: StoredPart): string | undefined => {
     const stored = sizes.get(folderOf(key) + name)
     if (stored === undefined) return `${folderOf(key)}${name} is missing`
-    if (stored !== size) return `${folderOf(key)}${name} has ${stored} bytes instead of ${size}`
+    return stored === size ? undefined : `${folderOf(key)}${name} has ${stored} bytes instead of ${size}`
   }
-  return undefined
+  const lost = { payload: payload.parts.map(problem).find(Boolean), index: problem(index) }
+  return lost.payload === undefined && lost.index === undefined ? undefined : lost
 }
 
 /**
@@ -111,11 +115,16 @@ export const byId = (backups: readonly KnownBackup[]): ById =>
 
 /** What keeps a backup from being restored whole, as far as names and sizes tell. */
 export function brokenBy({ manifest, lost }: KnownBackup, all: ById): string | undefined {
-  if (lost !== undefined) return lost
+  const own = lost?.payload ?? lost?.index
+  if (own !== undefined) return own
   const missing = manifest.needs.filter((id) => !all.has(id))
   if (missing.length > 0) return `needs ${missing.join(', ')}, which is not in the vault`
-  const culprit = manifest.needs.map((id) => all.get(id)).find((needed) => needed?.lost !== undefined)
-  return culprit && `needs ${culprit.manifest.id}, of which ${culprit.lost}`
+  for (const id of manifest.needs) {
+    const needed = all.get(id) as KnownBackup
+    const gone = needed.lost?.payload ?? (hasFrames(needed.manifest) ? needed.lost?.index : undefined)
+    if (gone !== undefined) return `needs ${id}, of which ${gone}`
+  }
+  return undefined
 }
 
 /** With `all`, it is looked up whether what it needs is there. */

@@ -8,7 +8,7 @@ import type { Vault } from '../model/vault.ts'
 import { ageOpener, ageSealer } from './age.ts'
 import { archiveBackup } from './backup.ts'
 import { checkVault, verifyBackup } from './check.ts'
-import { aesOpener, aesSealer, plainSealer, type Opener, type Sealer } from './cipher.ts'
+import { aesOpener, aesSealer, plainOpener, plainSealer, type Opener, type Sealer } from './cipher.ts'
 import { codecPool } from './codec-pool.ts'
 import type { ArchiveContext, WriteSettings } from './context.ts'
 import { createDescription, readDescription, replaceDescription, type VaultDescription } from './description.ts'
@@ -134,13 +134,14 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     clock,
     writing: writeSettings(options),
     sealer: () => (sealer ??= makeSealer()),
-    opener: (manifest): Opener => {
-      if (manifest.encryption.type === 'age')
+    opener({ encryption: used }): Opener {
+      if (used.type === 'none') return plainOpener
+      if (used.type === 'age')
         return ageOpener(
           settings.encryption?.identity,
           settings.encryption?.password ?? settings.password ?? options.askPassword,
         )
-      return aesOpener(keyFor)
+      return aesOpener(keyFor, used)
     },
   }
   if (isNew) await context.sealer()

@@ -120,6 +120,8 @@ export async function checkVault(
       detail: broken.map(({ id }) => id).join(', '),
       ...(broken.length > 0 && { fix: 'holdfast backup --type full' }),
     })
+    const newest = backups.at(-1)
+    if (newest !== undefined) checks.push(await opens(area, vault, newest.id))
     const ahead = backups.filter(({ time }) => time.getTime() > Date.now() + SKEW_MS)
     checks.push({
       area,
@@ -152,6 +154,17 @@ export async function checkVault(
     )
   }
   return checks
+}
+
+/** The password or key is only needed for what is in a backup: to list them is no proof of it. */
+async function opens(area: string, vault: Vault, id: string): Promise<DoctorCheck> {
+  const name = 'the newest backup can be opened with the password or key'
+  try {
+    for await (const _ of vault.entries(id)) break
+    return { area, name, ok: true, detail: id }
+  } catch (error) {
+    return failed(area, name, toAppError(error))
+  }
 }
 
 function failed(area: string, name: string, error: AppError): DoctorCheck {

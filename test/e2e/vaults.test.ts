@@ -125,6 +125,26 @@ test('old runs and their logs go after a backup', async (t) => {
   assert.ok(existsSync(runs[0]?.log ?? ''))
 })
 
+test('doctor tells a wrong password, and a dry run of a copy or an export makes nothing', async (t) => {
+  const cli = holdfast(scratch(t))
+  mkdirSync(join(cli.dir, 'data'))
+  writeFileSync(join(cli.dir, 'data/a'), 'a')
+  await cli.run(['backup', 'data', '--to', 'v'], { env: { HOLDFAST_PASSWORD: 'right' } })
+  for (const [password, code] of [
+    ['right', 0],
+    ['wrong', 1],
+  ] as const) {
+    const looked = await cli.run(['doctor', '--vault', 'v', '--quick'], { env: { HOLDFAST_PASSWORD: password } })
+    assert.equal(looked.code, code, looked.stdout)
+    if (code === 1) assert.match(looked.stdout, /✕ .*password or key — vault\.wrong-password/)
+  }
+  const copied = await cli.run(['copy', '--vault', 'v', '--to', 'other', '--dry-run'])
+  assert.match(copied.stdout, /would copy full-/)
+  await cli.run(['config', 'export', '--output', 'out.yaml', '--dry-run'])
+  assert.ok(!existsSync(join(cli.dir, 'other')) && !existsSync(join(cli.dir, 'out.yaml')))
+  for (const what of ['config', 'job']) await cli.json([what, 'export'])
+})
+
 test('no flag is ignored: what does not apply, or is no number, is refused', async (t) => {
   const cli = holdfast(scratch(t))
   configured(cli, { good: archive('./good') }, { job: files(['good']) })

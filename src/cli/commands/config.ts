@@ -4,7 +4,7 @@ import { AppError } from '../../base/errors.ts'
 import type { Context } from '../context.ts'
 
 interface TransferFlags {
-  format: string
+  format?: string
   output?: string
   encrypt?: boolean
 }
@@ -56,14 +56,14 @@ export function register(program: Command, context: Context): void {
 
 function transferFlags(command: Command): Command {
   return command
-    .option('--format <format>', 'yaml, json or toml', 'yaml')
+    .option('--format <format>', 'yaml, json or toml (default: yaml; json with --json)')
     .option('--output <file>', 'write to this file, which must not exist')
     .option('--encrypt', 'keep secrets, encrypted with HOLDFAST_SECRET_PASSPHRASE')
 }
 
 async function transferOptions(
-  { env }: Context,
-  { format, encrypt }: TransferFlags,
+  { env, options }: Context,
+  { format = options.json === true ? 'json' : 'yaml', encrypt }: TransferFlags,
 ): Promise<{ format: 'yaml' | 'json' | 'toml'; encrypt?: { passphrase: string } | { keyFile: Uint8Array } }> {
   if (format !== 'yaml' && format !== 'json' && format !== 'toml')
     throw new AppError('usage.invalid', `--format ${format} is none of yaml, json, toml`)
@@ -72,11 +72,12 @@ async function transferOptions(
 }
 
 function give(
-  { out }: Context,
+  { out, options }: Context,
   { output }: TransferFlags,
   { text, placeholders }: { text: string; placeholders: { key: string; variable: string }[] },
 ): void {
   if (output === undefined) process.stdout.write(text)
+  else if (options.dryRun === true) out.note(`would write ${output}`)
   else writeFileSync(output, text, { flag: 'wx', mode: 0o600 })
   for (const { key, variable } of placeholders) out.note(`${key} was a secret: set ${variable}`)
 }

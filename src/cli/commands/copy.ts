@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
+import type { App, VaultOpening } from '../../app.ts'
+import { isAppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
+import type { Vault } from '../../model/vault.ts'
 import type { Context } from '../context.ts'
 import { compressionOf } from './backup.ts'
 import { findBackup, openVaults, opening, withFilter, type VaultOptions } from '../vault-options.ts'
@@ -27,8 +30,8 @@ async function copyCommand(context: Context, references: string[], options: Copy
   const password = context.password({
     ...(options.toPasswordFile !== undefined ? { passwordFile: options.toPasswordFile } : options),
   })
-  const target = await app.vault(options.to, {
-    create: true,
+  const dryRun = context.options.dryRun === true
+  const target = await openTarget(app, options.to, dryRun, {
     ...(options.to in app.settings.vaults ? {} : opening(context, options)),
     ...(password && !(options.to in app.settings.vaults) && { password }),
     ...(options.compression !== undefined && { compression: compressionOf(options.compression) }),
@@ -39,16 +42,17 @@ async function copyCommand(context: Context, references: string[], options: Copy
       : []
   if (options.all === true || references.length === 0) {
     for (const vault of await openVaults(context, options)) {
-      if (vault === target) continue
+      if (vault === target || vault.name === options.to) continue
       for (const backup of await vault.backups({ signal }))
         if (options.job === undefined || backup.job === options.job) chosen.push({ vault, backup })
     }
   }
   const { copy } = await import('../../operations/copy.ts')
   for (const { vault, backup } of chosen) {
-    if (context.options.dryRun === true) {
-      out.line({ message_type: 'copy', backup_id: backup.id, to: target.name, dry_run: true })
-      out.print(`would copy ${backup.id} to ${target.name}`)
+    if (dryRun || target === undefined) {
+      const to = target?.name ?? options.to
+      out.line({ message_type: 'copy', backup_id: backup.id, to, dry_run: true })
+      out.print(`would copy ${backup.id} to ${to}`)
       continue
     }
     const { run, result, error } = await copy(app.deps, vault, backup, target, { signal })
@@ -67,5 +71,15 @@ async function copyCommand(context: Context, references: string[], options: Copy
       out.print(
         `${out.paint('green', '✓')} ${backup.id} → ${target.name}  ${result.copy.id}, ${formatSize(result.copy.storedBytes)}`,
       )
+  }
+}
+
+/** Made on first use, but not by a dry run. */
+async function openTarget(app: App, name: string, dryRun: boolean, how: VaultOpening): Promise<Vault | undefined> {
+  try {
+    return await app.vault(name, { ...how, create: !dryRun })
+  } catch (error) {
+    if (dryRun && isAppError(error, 'vault.not-found')) return undefined
+    throw error
   }
 }

@@ -33,8 +33,8 @@ export function register(program: Command, context: Context): void {
   job
     .command('export')
     .description('the jobs as configuration, without secrets')
-    .option('--format <format>', 'yaml, json or toml', 'yaml')
-    .action(async ({ format }: { format: string }) => {
+    .option('--format <format>', 'yaml, json or toml (default: yaml; json with --json)')
+    .action(async ({ format = context.options.json === true ? 'json' : 'yaml' }: { format?: string }) => {
       const { exportConfig } = await import('../../config/transfer.ts')
       if (!['yaml', 'json', 'toml'].includes(format))
         throw new AppError('usage.invalid', `--format ${format} is none of yaml, json, toml`)

@@ -4,11 +4,13 @@ import { AppError, isAppError, toAppError } from '../base/errors.ts'
 import { displayPath } from '../base/paths.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { CheckOptions, CheckResult, Damage } from '../model/vault.ts'
+import { DESCRIPTION, readDescription } from './description.ts'
 import { codecPool } from './codec-pool.ts'
 import { openStored, type ArchiveContext } from './context.ts'
 import { openIndex } from './index-io.ts'
-import type { StoredPart } from './manifest.ts'
-import { readInventory, type Inventory, type KnownBackup } from './manifests.ts'
+import { hasFrames, type StoredPart } from './manifest.ts'
+import { baseOf, readInventory, type Inventory, type KnownBackup } from './manifests.ts'
+import { NOTES_SUFFIX } from './notes.ts'
 import { folderOf } from './parts.ts'
 import { openEntries, readLines } from './read.ts'
 
@@ -29,7 +31,10 @@ export async function verifyBackup(
 ): Promise<CheckResult> {
   const chain = [backup, ...inventory.backups.filter(({ manifest }) => backup.manifest.needs.includes(manifest.id))]
   const missing = backup.manifest.needs.filter((id) => !inventory.backups.some(({ manifest }) => manifest.id === id))
-  const result = await checkBackups(context, chain, { ...options, readData: level !== 'V0' })
+  const parts = chain.flatMap((each) =>
+    partsOf(each).filter(({ which }) => which === 'payload' || each === backup || hasFrames(each.manifest)),
+  )
+  const result = await checkParts(context, chain, parts, { ...options, readData: level !== 'V0' })
   for (const id of missing) result.damage.push(missingLink(backup, id))
   if (level === 'V2' && missing.length === 0) await parseAll(context, inventory, backup, result, options)
   for (const damage of result.damage) damage.backups = [backup.manifest.id]
@@ -39,8 +44,9 @@ export async function verifyBackup(
 
 export async function checkVault(context: ArchiveContext, options: CheckOptions): Promise<CheckResult> {
   const inventory = await readInventory(context.storage, options)
-  const result = await checkBackups(context, inventory.backups, options)
+  const result = await checkParts(context, inventory.backups, inventory.backups.flatMap(partsOf), options)
   const ids = new Set(inventory.backups.map(({ manifest }) => manifest.id))
+  await checkAside(context, inventory, result)
   for (const { key, error } of inventory.damaged) {
     result.damage.push({ key, problem: error.message, backups: dependents(inventory, key), paths: [], pathCount: 0 })
   }
@@ -49,6 +55,21 @@ export async function checkVault(context: ArchiveContext, options: CheckOptions)
   }
   result.ok = result.damage.length === 0
   return result
+}
+
+/** What no restore needs, but what is damaged all the same: the vault's description, and notes. */
+async function checkAside({ storage }: ArchiveContext, { backups }: Inventory, result: CheckResult): Promise<void> {
+  const none = { backups: [], paths: [], pathCount: 0 }
+  try {
+    if ((await readDescription(storage)) === undefined)
+      result.notes.push(`${DESCRIPTION} is missing: the next backup writes it anew`)
+  } catch (error) {
+    if (!isAppError(error, 'backup.damaged', 'vault.unsupported')) throw error
+    result.damage.push({ ...none, key: DESCRIPTION, problem: error.message })
+  }
+  for (const { key, notes } of backups)
+    if (notes.damaged !== undefined)
+      result.damage.push({ ...none, key: baseOf(key) + NOTES_SUFFIX, problem: notes.damaged.message })
 }
 
 /** Of a manifest that cannot be read only the name tells which backup it was. */
@@ -66,9 +87,10 @@ const missingLink = (backup: KnownBackup, id: string): Damage => ({
   pathCount: 0,
 })
 
-async function checkBackups(
+async function checkParts(
   context: ArchiveContext,
   backups: readonly KnownBackup[],
+  parts: readonly PartAt[],
   options: CheckOptions,
 ): Promise<CheckResult> {
   const result: CheckResult = {
@@ -77,7 +99,6 @@ async function checkBackups(
     damage: [],
     notes: [],
   }
-  const parts = backups.flatMap(partsOf)
   const totalBytes = parts.reduce((sum, { size }) => sum + size, 0)
   for (const part of parts) {
     throwIfAborted(options.signal)
@@ -138,7 +159,7 @@ async function damageOf(
 ): Promise<Damage> {
   const { id } = part.owner.manifest
   const touched =
-    part.which === 'index'
+    part.which === 'index' && !hasFrames(part.owner.manifest)
       ? [part.owner]
       : backups.filter(({ manifest }) => manifest.id === id || manifest.needs.includes(id))
   const damage: Damage = {
@@ -161,8 +182,8 @@ async function addPaths(
   damage: Damage,
 ): Promise<void> {
   try {
-    const { header, batches } = await openIndex(await openStored(context, backup, 'index'))
-    await batches.return(undefined)
+    const { header, close } = await openIndex(await openStored(context, backup, 'index'))
+    await close()
     const position = header.payloads.indexOf(payloadId)
     for await (const line of readLines(context, backup)) {
       if (line.kind !== 'entry' || line.entry.content?.payload !== position) continue
@@ -195,7 +216,14 @@ async function parseAll(
     bytesTotal: backup.manifest.stats.bytes,
   }
   try {
-    for await (const entry of openEntries({ context, backup, find, pool, selection: signal ? { signal } : {} })) {
+    for await (const entry of openEntries({
+      context,
+      backup,
+      find,
+      pool,
+      transient: true,
+      selection: signal ? { signal } : {},
+    })) {
       entries += 1
       if (entry.open === undefined) continue
       counters.filesDone += 1

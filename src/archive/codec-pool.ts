@@ -10,7 +10,8 @@ import type { WorkerReply } from './compress-worker.ts'
 
 export interface CodecPool {
   readonly threads: number
-  run(task: CodecTask, input: Uint8Array): Promise<Uint8Array>
+  /** Leaves the input as it is, unless it is `given` away: then its memory is gone afterwards. */
+  run(task: CodecTask, input: Uint8Array, given?: boolean): Promise<Uint8Array>
   close(): Promise<void>
 }
 
@@ -65,7 +66,7 @@ export function codecPool(threads: number = Math.min(availableParallelism(), 8))
 
   return {
     threads,
-    async run(task, input) {
+    async run(task, input, given = false) {
       seen += input.length
       if (seen < INLINE_BYTES) return runCodec(task, input)
       let thread = pool.find((candidate) => candidate.load === 0)
@@ -80,8 +81,8 @@ export function codecPool(threads: number = Math.min(availableParallelism(), 8))
         if (input.buffer instanceof SharedArrayBuffer) chosen.worker.postMessage({ id, task, input })
         else {
           // A view drags its whole buffer along, so send a copy of just these bytes, and move it.
-          const own = Uint8Array.from(input)
-          chosen.worker.postMessage({ id, task, input: own }, [own.buffer])
+          const own = given && input.byteLength === input.buffer.byteLength ? input : Uint8Array.from(input)
+          chosen.worker.postMessage({ id, task, input: own }, [own.buffer as ArrayBuffer])
         }
       })
     },

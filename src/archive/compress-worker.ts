@@ -16,6 +16,8 @@ if (port === null) throw new Error('this file runs as a worker thread')
 port.on('message', ({ id, task, input }: WorkerRequest) => {
   try {
     const output = runCodec(task, input)
+    // What was moved here is of no more use; the collector of a thread that makes little garbage would come too late.
+    if (input.buffer instanceof ArrayBuffer) input.buffer.transfer(0)
     port.postMessage({ id, output } satisfies WorkerReply, [output.buffer])
   } catch (error) {
     port.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies WorkerReply)

@@ -11,15 +11,21 @@ import type { Piece } from './payload-reader.ts'
 
 export class PieceCursor {
   readonly #pieces: AsyncGenerator<Piece>
+  readonly #transient: boolean
   #piece: Piece | undefined
 
-  constructor(pieces: AsyncGenerator<Piece>) {
+  /** `transient`: what was given is not used any more when other bytes are fetched. */
+  constructor(pieces: AsyncGenerator<Piece>, transient = false) {
     this.#pieces = pieces
+    this.#transient = transient
   }
 
   async next(): Promise<boolean> {
     const step = await this.#pieces.next()
-    this.#piece = step.done ? undefined : step.value
+    const piece = step.done ? undefined : step.value
+    // The same one may come twice. Collected by and by, they would take a hundred megabytes.
+    if (this.#transient && this.#piece !== piece) free(this.#piece)
+    this.#piece = piece
     return !step.done
   }
 
@@ -41,6 +47,10 @@ export class PieceCursor {
   async close(): Promise<void> {
     await this.#pieces.return(undefined)
   }
+}
+
+function free(piece: Piece | undefined): void {
+  if (piece?.own === true && piece.bytes.buffer instanceof ArrayBuffer) piece.bytes.buffer.transfer(0)
 }
 
 export async function* contentOf(

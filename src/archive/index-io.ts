@@ -62,6 +62,8 @@ export interface OpenIndex {
   header: IndexHeader
   /** Lines in batches, as text; the index is checked for its end mark. */
   batches: AsyncGenerator<string[]>
+  /** To be called by who does not read to the end. */
+  close(): Promise<void>
 }
 
 /** Reads the header; the rest streams. */
@@ -82,13 +84,16 @@ export async function openIndex(source: ByteSource): Promise<OpenIndex> {
       throw new AppError('backup.damaged', `${source.what} ends before its end mark`)
     }
   }
-  return { header, batches: batches() }
+  return { header, batches: batches(), close: async () => void (await lines.return(undefined)) }
 }
 
 /** All lines, parsed. */
 export async function* indexLines(index: OpenIndex, what: string): AsyncGenerator<IndexLine> {
   for await (const batch of index.batches) for (const line of batch) yield parseIndexLine(line, what)
 }
+
+/** A list of a thousand deleted paths of the longest kind, or many large attributes, stay below it by far. */
+const MAX_LINE = 64 * 1024 * 1024
 
 async function* textLines(source: ByteSource): AsyncGenerator<string[]> {
   const input = Readable.from(source.read({ start: 0, end: source.size }), { objectMode: true })
@@ -98,9 +103,13 @@ async function* textLines(source: ByteSource): AsyncGenerator<string[]> {
   let rest = ''
   try {
     for await (const chunk of input.pipe(zstd) as AsyncIterable<Bytes>) {
-      const lines = (rest + decoder.write(chunk as Buffer)).split('\n')
+      const lines = decoder.write(chunk).split('\n')
+      rest += lines[0]
+      if (rest.length > MAX_LINE) throw new AppError('backup.damaged', `${source.what} has a line without end`)
+      if (lines.length === 1) continue
+      lines[0] = rest
       rest = lines.pop() ?? ''
-      if (lines.length > 0) yield lines
+      yield lines
     }
   } catch (error) {
     if (error instanceof AppError) throw error

@@ -13,6 +13,8 @@ import type { Compression } from './manifest.ts'
 export interface Piece {
   at: number
   bytes: Bytes
+  /** Nothing else uses the memory. */
+  own?: boolean
 }
 
 /** Container bytes `start…end`, in order and without overlaps. */
@@ -143,7 +145,11 @@ function frameReader(
   async function expand(frame: number, bytes: Uint8Array): Promise<Piece> {
     const size = (frames[frame] as [number, number])[0]
     try {
-      return { at: starts[frame] as number, bytes: await pool.run({ kind: 'expand', codec, size }, bytes) }
+      return {
+        at: starts[frame] as number,
+        bytes: await pool.run({ kind: 'expand', codec, size }, bytes, true),
+        own: true,
+      }
     } catch (error) {
       throw new AppError('backup.damaged', `frame ${frame} of ${source.what} cannot be decompressed`, { cause: error })
     }

@@ -121,7 +121,7 @@ export async function previousCursor(
       }
     },
     async close() {
-      await index.batches.return(undefined)
+      await index.close()
     },
   }
 }

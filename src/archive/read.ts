@@ -79,6 +79,8 @@ export interface ReadPlan {
   find(id: string): StoredManifest | undefined
   selection: EntrySelection
   pool: CodecPool
+  /** See OpenOptions. */
+  transient?: boolean
   /** A payload that cannot be read: rejects when absent, else is told and its entries are left out. */
   onUnreadable?: (error: AppError, entry: IndexEntry) => void
 }
@@ -91,12 +93,13 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
   const { context, backup, selection } = plan
   const { signal } = selection
   const source = await openStored(context, backup, 'index', signal)
-  const { header, batches } = await openIndex(source)
-  await batches.return(undefined)
+  const { header, close } = await openIndex(source)
+  await close()
   const ids = header.payloads
   const needed = ids.flatMap((id, position) =>
     id === backup.manifest.id || backup.manifest.needs.includes(id) ? [position] : [],
   )
+  const readable = new Set(needed)
   const standIns = await findStandIns(plan)
   const want = (entry: IndexEntry): boolean =>
     (wants(selection)(entry) && !standIns.isStandIn(entry)) || standIns.needsContentOf(entry)
@@ -108,6 +111,8 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
     const mine = async function* (): AsyncGenerator<IndexEntry> {
       for await (const candidate of indexEntries(context, backup, signal)) {
         for (const entry of select(candidate)) {
+          if (isStored(entry) && !readable.has(entry.content.payload))
+            throw new AppError('backup.damaged', `${displayPath(entry.path)} is in no payload of ${backup.manifest.id}`)
           if (entry.hardlink !== undefined ? !only : !isStored(entry) ? pass > 0 : entry.content.payload !== position)
             continue
           yield standIns.apply(entry)
@@ -122,11 +127,11 @@ export async function* openEntries(plan: ReadPlan): AsyncGenerator<RestoredEntry
     const reader = await openPayload(context, payload, plan.pool, signal)
     // Content that moved, or that several files share, is not in path order: it waits for a further round.
     let late: IndexEntry[] = []
-    yield* inOrder(reader, mine(), late, signal)
+    yield* inOrder(reader, mine(), late, plan)
     while (late.length > 0) {
       const round = late.sort((a, b) => (a.content?.at ?? 0) - (b.content?.at ?? 0))
       late = []
-      yield* inOrder(reader, round, late, signal)
+      yield* inOrder(reader, round, late, plan)
     }
   }
   if (needed.length === 1) return
@@ -141,7 +146,7 @@ async function* inOrder(
   reader: PayloadReader,
   entries: AsyncIterable<IndexEntry> | Iterable<IndexEntry>,
   late: IndexEntry[],
-  signal: AbortSignal | undefined,
+  { transient, selection: { signal } }: ReadPlan,
 ): AsyncGenerator<RestoredEntry> {
   const queue: IndexEntry[] = []
   const spans = async function* (): AsyncGenerator<Span> {
@@ -158,7 +163,7 @@ async function* inOrder(
       yield span
     }
   }
-  const cursor = new PieceCursor(reader.pieces(spans()))
+  const cursor = new PieceCursor(reader.pieces(spans()), transient)
   try {
     for (;;) {
       const entry = queue.shift()

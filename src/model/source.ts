@@ -45,7 +45,8 @@ export interface Target {
   readonly name: string
   /**
    * Writes entries, verified while written: an entry whose bytes differ from what was recorded rejects. Entries come in
-   * stored order, which is any order; the target makes folders as needed and sets their metadata last.
+   * stored order, which is any order; the target makes folders as needed and sets their metadata last. A chunk of
+   * content is used only until another one comes.
    */
   write(entries: AsyncIterable<RestoredEntry>, options: WriteTargetOptions): Promise<RestoreOutcome>
 }

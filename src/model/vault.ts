@@ -63,6 +63,8 @@ export interface EntrySelection extends Cancel {
 }
 
 export interface OpenOptions extends EntrySelection {
+  /** A chunk of content is used only until another one comes, of this entry or the next: its memory may be gone then. */
+  transient?: boolean
   /** With it, an entry whose content is gone is told here and left out; without, the first one rejects. */
   onUnreadable?: (error: AppError, path: string) => void
 }

@@ -56,6 +56,7 @@ export async function restore(
     const entries = vault.open(backup.id, {
       ...request.selection,
       ...options,
+      transient: true,
       ...(request.partial === true && { onUnreadable }),
     })
     let seen = 0

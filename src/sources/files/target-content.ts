@@ -39,7 +39,8 @@ export async function smallContent(entry: RestoredEntry, options: ContentOptions
   for await (const chunk of entry.open?.() ?? []) {
     total += chunk.length
     if (total > entry.size) throw wrongLength(entry, `more than the ${entry.size} bytes recorded`)
-    chunks.push(chunk)
+    // When another one comes, the memory of this one may be gone; most often none comes.
+    chunks.push(total < entry.size ? Uint8Array.from(chunk) : chunk)
   }
   if (total < entry.size) throw wrongLength(entry, `${total} of ${entry.size} bytes`)
   options.onBytes?.(total)

@@ -168,7 +168,8 @@ async function create(job: Upload, mark: string): Promise<string> {
       // One sum over the whole object: a download can be checked against it.
       ...(job.checksums ? ({ ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const) : {}),
     }
-    return await client.send(new sdk.CreateMultipartUploadCommand(input), { abortSignal: job.signal })
+    // Not cut off by a cancellation: the server may have begun the upload, and only its id lets us abandon it.
+    return await client.send(new sdk.CreateMultipartUploadCommand(input), { abortSignal: AbortSignal.timeout(60_000) })
   })
   if (done.UploadId === undefined) throw new AppError('storage.failed', `cannot ${job.tried}: no upload id came back`)
   return done.UploadId

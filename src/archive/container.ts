@@ -41,6 +41,24 @@ export function contentHash(): { update(bytes: Uint8Array): void; digest(): stri
   return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64').slice(0, 43) }
 }
 
+/** Gives at least `size` bytes: zeros after the end of a file that shrank below where its data was. */
+export function padded(reader: ByteReader, size: number): ByteReader {
+  let got = 0
+  const counted = (into: Uint8Array, count: number): number => {
+    const given = count > 0 ? count : Math.min(into.length, Math.max(size - got, 0))
+    if (count === 0) into.fill(0, 0, given)
+    got += given
+    return given
+  }
+  return {
+    close: () => reader.close(),
+    read(into) {
+      const answer = reader.read(into)
+      return typeof answer === 'number' ? counted(into, answer) : answer.then((count) => counted(into, count))
+    },
+  }
+}
+
 /** Fills `into` as far as the content goes; at once, if the reader answers at once. */
 export function fill(reader: ByteReader, into: Uint8Array): MaybePromise<number> {
   let filled = 0

@@ -1,3 +1,4 @@
+import { isAppError } from '../base/errors.ts'
 import type { ByteReader } from '../base/reader.ts'
 import type { SourceEntry } from '../model/entry.ts'
 import type { BlockWriter } from './block-writer.ts'
@@ -5,6 +6,7 @@ import {
   contentHash,
   fill,
   hashOf,
+  padded,
   SMALL,
   type ContainerWriter,
   type KnownContent,
@@ -73,19 +75,28 @@ export function tarWriter(out: BlockWriter): ContainerWriter {
 
   /** The header promises `size` bytes. A file that shrank is filled up with zeros; the index tells its true size. */
   async function large(entry: SourceEntry, reader: ByteReader, size: number): Promise<StoredFile> {
-    const map = entry.extents === undefined ? undefined : sparseMap(entry.extents)
+    const map = entry.extents === undefined ? undefined : sparseMap(entry.extents, entry.size)
     await out.write(tarHeader(entry, (map?.length ?? 0) + size, map))
     if (map !== undefined) await out.write(map)
     const at = out.offset
     const hash = contentHash()
     let got = 0
+    const content = map === undefined ? reader : padded(reader, size)
     while (got < size) {
       const room = out.room(1)
       if (room !== undefined) await room
       const { memory, used } = out
       const wanted = memory.subarray(used, used + Math.min(memory.length - used, size - got))
-      const answer = reader.read(wanted)
-      const count = typeof answer === 'number' ? answer : await answer
+      let count: number
+      try {
+        const answer = content.read(wanted)
+        count = typeof answer === 'number' ? answer : await answer
+      } catch (error) {
+        // No index line will name this member, but what comes after it must begin where its header says that it ends.
+        if (isAppError(error, 'source.not-found', 'source.denied', 'source.failed'))
+          await zeros(size - got + padding(size))
+        throw error
+      }
       if (count === 0) break
       hash.update(wanted.subarray(0, count))
       out.advance(count)

@@ -117,9 +117,14 @@ function paxBlock(size: number): Buffer {
   return block
 }
 
-/** GNU sparse 1.0: the map precedes the data inside the member, padded to a block. */
-export function sparseMap(extents: readonly (readonly [number, number])[]): Uint8Array {
-  const text = `${extents.length}\n${extents.map(([offset, length]) => `${offset}\n${length}\n`).join('')}`
+/**
+ * GNU sparse 1.0: the map precedes the data inside the member, padded to a block. A hole at the end needs an empty piece
+ * behind it: programs end the file where the last piece ends.
+ */
+export function sparseMap(extents: readonly (readonly [number, number])[], size: number): Uint8Array {
+  const last = extents.at(-1)
+  const pieces = last !== undefined && last[0] + last[1] === size ? extents : [...extents, [size, 0] as const]
+  const text = `${pieces.length}\n${pieces.map(([offset, length]) => `${offset}\n${length}\n`).join('')}`
   const out = Buffer.alloc(text.length + padding(text.length))
   out.write(text, 0, 'latin1')
   return out
@@ -147,8 +152,12 @@ function paxRecords(
   for (const attribute of entry.xattrs ?? []) {
     records.push(paxRecord(`SCHILY.xattr.${attribute.name}`, Buffer.from(attribute.value)))
   }
-  // Tells readers that names are bytes, not UTF-8.
-  if (ESCAPED.test(entry.path) || ESCAPED.test(entry.hardlink ?? entry.linkTarget ?? '')) {
+  // Tells readers that names in these records are bytes, not UTF-8; names in the plain header are bytes anyway.
+  const inRecords = [
+    sparse || name.length > 100 ? entry.path : '',
+    link !== undefined && link.length > 100 ? (entry.hardlink ?? entry.linkTarget ?? '') : '',
+  ]
+  if (inRecords.some((text) => ESCAPED.test(text))) {
     records.unshift(paxRecord('hdrcharset', 'BINARY'))
   }
   return records.length === 0 ? undefined : Buffer.concat(records)
@@ -168,13 +177,12 @@ function paxRecord(key: string, value: string | Buffer): Buffer {
 
 const NEWLINE = Buffer.from('\n')
 
-/** Seconds with nine digits; negative times count down from zero: −1.25 is s = −2, ns = 750,000,000. */
+/**
+ * Seconds with up to nine digits of their fraction. Of times before 1970 it is left out: POSIX counts it down from zero,
+ * GNU tar and bsdtar read it the other way, a second apart.
+ */
 function paxTime(s: number, ns: number): string {
-  const negative = s < 0 && ns > 0
-  const whole = negative ? s + 1 : s
-  const fraction = negative ? 1_000_000_000 - ns : ns
-  const sign = negative && whole === 0 ? '-' : ''
-  return fraction === 0 ? String(whole) : `${sign}${whole}.${String(fraction).padStart(9, '0').replace(/0+$/, '')}`
+  return ns === 0 || s < 0 ? String(s) : `${s}.${String(ns).padStart(9, '0').replace(/0+$/, '')}`
 }
 
 interface Ustar {

@@ -13,6 +13,7 @@ import {
   contentHash,
   fill,
   hashOf,
+  padded,
   SMALL,
   type ContainerWriter,
   type KnownContent,
@@ -126,7 +127,9 @@ export function zipWriter(out: BlockWriter, level: number): ContainerWriter {
       const data = entry.extents?.reduce((sum, [, length]) => sum + length, 0)
       const size = data ?? reader.size ?? entry.size
       const stored =
-        size <= SMALL && data === undefined ? await small(entry, reader, size, known) : await large(entry, reader)
+        size <= SMALL && data === undefined
+          ? await small(entry, reader, size, known)
+          : await large(entry, data === undefined ? reader : padded(reader, data))
       if (data === undefined || !('place' in stored)) return stored
       return { size: entry.size, place: { ...stored.place, extents: entry.extents } }
     },

@@ -1,6 +1,6 @@
 /**
  * From a synchronous producer to an ordered stream of compressed frames, in bounded memory. The producer fills blocks of
- * shared memory; threads compress them; the consumer pulls the results in order. A block that is not yet pulled counts,
+ * shared memory; threads compress them; the consumer pulls the results in order. Results that are not yet pulled count,
  * so a slow storage holds the producer back.
  */
 import { constants, createBrotliCompress, createDeflate } from 'node:zlib'
@@ -44,19 +44,31 @@ interface Block {
   used: number
 }
 
+interface Frame {
+  bytes: Bytes
+  /** Before compression. */
+  size: number
+}
+
+/** How many compressed bytes wait for a slow storage. */
+const HELD = 8 * 1024 * 1024
+
 export const BLOCK_SIZE = 2 * 1024 * 1024
 
 export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: BlockWriterOptions): BlockWriter {
-  const limit = pool.threads + 3
+  /** Each thread has a block in hand and one to come, so that none waits for the producer's next turn. */
+  const limit = 2 * pool.threads
   const spare: Block[] = []
   const frames: [number, number][] = []
-  const queue: Promise<{ bytes: Bytes; block: Block }>[] = []
+  const queue: Promise<Frame>[] = []
   const wakeProducer = gate()
   const wakeConsumer = gate()
   let current = newBlock()
   let before = 0
-  /** Frames handed over and not yet pulled, the one in the consumer's hands included. */
+  /** Blocks handed over and not yet compressed. */
   let inFlight = 0
+  /** Bytes compressed and not yet pulled, those in the consumer's hands included. */
+  let held = 0
   let ended = false
   let failure: Error | undefined
 
@@ -64,12 +76,19 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
     return { memory: Buffer.from(new SharedArrayBuffer(blockSize)), used: 0 }
   }
 
-  async function compressed(block: Block): Promise<{ bytes: Bytes; block: Block }> {
-    const bytes = block.memory.subarray(0, block.used)
+  async function compressed(block: Block): Promise<Frame> {
+    const plain = block.memory.subarray(0, block.used)
     const codec = frameCodec(compression.type)
     // The block is used again, so what leaves here is a copy.
-    if (codec === undefined) return { bytes: Uint8Array.from(bytes), block }
-    return { bytes: await pool.run({ kind: 'compress', codec, level: compression.level }, bytes), block }
+    const bytes =
+      codec === undefined
+        ? Uint8Array.from(plain)
+        : await pool.run({ kind: 'compress', codec, level: compression.level }, plain)
+    inFlight -= 1
+    held += bytes.length
+    spare.push(block)
+    wakeProducer.open()
+    return { bytes, size: plain.length }
   }
 
   function handOver(): void {
@@ -85,7 +104,7 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
     handOver()
     // Lets the threads' answers and the storage's callbacks in.
     await new Promise((resolve) => setImmediate(resolve))
-    while (failure === undefined && inFlight >= limit) await wakeProducer.wait()
+    while (failure === undefined && (inFlight >= limit || held >= HELD)) await wakeProducer.wait()
     if (failure !== undefined) throw failure
     current = spare.pop() ?? newBlock()
     current.used = 0
@@ -103,11 +122,10 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
       if (failure !== undefined) throw failure
       const next = queue.shift()
       if (next === undefined) return
-      const { bytes, block } = await next
-      if (frameCodec(compression.type) !== undefined) frames.push([block.used, bytes.length])
+      const { bytes, size } = await next
+      if (frameCodec(compression.type) !== undefined) frames.push([size, bytes.length])
       yield bytes
-      inFlight -= 1
-      spare.push(block)
+      held -= bytes.length
       wakeProducer.open()
     }
   }

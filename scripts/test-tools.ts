@@ -4,9 +4,9 @@
  * tests then skip by name, and CI fails for those that REQUIRE_DRIVERS names.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** command → Debian package */
 const PACKAGES: Record<string, string> = {
@@ -65,9 +65,36 @@ function buildVersitygw(): string | undefined {
   return undefined
 }
 
+/**
+ * s3db.js, installed apart: some of its dependencies are not in every registry, and none of them is needed here. Stand-ins
+ * for them lie beside the lock file in test/servers/s3db.
+ */
+function installS3db(): string | undefined {
+  const from = join(dirname(import.meta.filename), '../test/servers/s3db')
+  const folder = s3dbFolder()
+  if (existsSync(join(folder, 'node_modules/s3db.js'))) return folder
+  console.log('installing s3db.js for the tests (once)')
+  const making = `${folder}.${process.pid}`
+  cpSync(from, making, { recursive: true })
+  const args = ['ci', '--omit=optional', '--no-audit', '--no-fund', '--ignore-scripts']
+  const done = spawnSync('npm', args, { cwd: making, encoding: 'utf8', timeout: 5 * 60_000 })
+  if (done.status === 0 && !existsSync(folder)) renameSync(making, folder)
+  else rmSync(making, { recursive: true, force: true })
+  if (existsSync(folder)) return folder
+  console.log(`s3db.js could not be installed: ${done.stderr.trim().split('\n').at(-1) ?? ''}`)
+  return undefined
+}
+
+/** Where it is, once it was installed. */
+export const s3dbFolder = (): string => join(toolCache(), 's3db-21.6.2')
+
 /** Gives the environment variables that tell the tests where the programs are. */
 export async function prepareTools(): Promise<Record<string, string>> {
   installPackages()
   const versitygw = process.env['HOLDFAST_TEST_VERSITYGW'] ?? buildVersitygw()
-  return versitygw === undefined ? {} : { HOLDFAST_TEST_VERSITYGW: versitygw }
+  const s3db = process.env['HOLDFAST_TEST_S3DB'] ?? installS3db()
+  return {
+    ...(versitygw !== undefined && { HOLDFAST_TEST_VERSITYGW: versitygw }),
+    ...(s3db !== undefined && { HOLDFAST_TEST_S3DB: s3db }),
+  }
 }

@@ -48,6 +48,7 @@ const SDK_HOMES: Record<string, string> = {
   koffi: 'src/sources/files/',
   'node:sqlite': 'src/base/sqlite.ts',
   nodemailer: 'src/notify/',
+  's3db.js': 'src/sources/s3db/connect.ts',
   commander: 'src/cli/',
   yaml: 'src/config/',
   'smol-toml': 'src/config/',
@@ -98,7 +99,7 @@ test('each SDK is imported in its home only, and lazily', () => {
     if (sdk === undefined) return []
     if (!file.startsWith(SDK_HOMES[sdk] ?? ''))
       return [`${file}:${line} imports ${specifier}, whose home is ${SDK_HOMES[sdk]}`]
-    const mustBeLazy = ['@aws-sdk/', 'koffi', 'nodemailer'].includes(sdk)
+    const mustBeLazy = ['@aws-sdk/', 'koffi', 'nodemailer', 's3db.js'].includes(sdk)
     return mustBeLazy && !lazy && !typeOnly ? [`${file}:${line} imports ${specifier} at start`] : []
   })
   assert.deepEqual(wrong, [])

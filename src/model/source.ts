@@ -44,6 +44,11 @@ export interface Target {
   /** For people. */
   readonly name: string
   /**
+   * Called before `write`, where a target has it: looks at what is there, writes nothing, and rejects with
+   * `restore.exists` where writing would replace what must stay. `entries` gives what will be written, once more at each call.
+   */
+  check?(entries: () => AsyncIterable<RestoredEntry>, options: { signal?: AbortSignal }): Promise<void>
+  /**
    * Writes entries, verified while written: an entry whose bytes differ from what was recorded rejects. Entries come in
    * stored order, which is any order; the target makes folders as needed and sets their metadata last. A chunk of
    * content is used only until another one comes.

@@ -53,15 +53,17 @@ export async function restore(
       missing.push(path)
       handle.onWarning({ code: 'missing', message: error.message, path })
     }
-    const entries = vault.open(backup.id, {
-      ...request.selection,
-      ...options,
-      transient: true,
-      ...(request.partial === true && { onUnreadable }),
-    })
+    const open = (): AsyncIterable<RestoredEntry> =>
+      vault.open(backup.id, {
+        ...request.selection,
+        ...options,
+        transient: true,
+        ...(request.partial === true && { onUnreadable }),
+      })
+    await target.check?.(open, options)
     let seen = 0
     const outcome = await target.write(
-      counted(entries, () => (seen += 1)),
+      counted(open(), () => (seen += 1)),
       {
         ...options,
         onWarning: handle.onWarning,

@@ -19,6 +19,7 @@ import type { RestoredEntry } from './model/entry.ts'
 import type { RunReport } from './model/report.ts'
 import type { ReportSettings } from './model/settings.ts'
 import type { Job, SourceSettings } from './model/job.ts'
+import type { DatabaseTargetSettings } from './model/databases.ts'
 import { notYet } from './model/later.ts'
 import type { Notifier } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
@@ -30,6 +31,7 @@ import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
+import { databaseSource, databaseTarget, trialOf } from './sources/databases.ts'
 import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
 import { filesTarget } from './sources/files/target.ts'
@@ -66,8 +68,9 @@ export interface App extends AsyncDisposable {
   vault(name: string, opening?: VaultOpening): Promise<Vault>
   job(name: string): Job
   /** What lies in the folders of the vaults that the backup goes to is left out of it. */
-  source(settings: SourceSettings, options?: { vaults?: readonly string[] }): Source
+  source(settings: SourceSettings, options?: { vaults?: readonly string[] }): Promise<Source>
   filesTarget(settings: FilesTargetSettings): Target
+  databaseTarget(settings: DatabaseTargetSettings): Promise<Target>
   readonly log: Log
   notifier(name: string): Promise<Notifier>
   /** Sends a test message through it. */
@@ -100,6 +103,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     get catalogue() {
       return (catalogue ??= openCatalogue(settings, clock))
     },
+    trial: trialOf,
     scratchTarget: (root) => filesTarget({ root, overwrite: 'always' }),
     ...(options.silent !== true && { openRunLog: (id: string) => runLog(log, id) }),
     ...(options.onEvent && { onEvent: options.onEvent }),
@@ -168,13 +172,15 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       if (job !== undefined) return job
       throw new AppError('job.not-found', `there is no job ${name}`, hintOf(Object.keys(settings.jobs)))
     },
-    source(source, { vaults: into = [] } = {}) {
-      if (source.type !== 'files') throw notYet('source', source.type)
+    async source(source, { vaults: into = [] } = {}) {
+      if (source.type === 's3db') throw notYet('source', source.type)
+      if (source.type !== 'files') return databaseSource(source)
       const folders = into.flatMap((name) => localFolders((settings.vaults[name] ?? adHoc(name)).storage))
       refuseInsideVault(source.paths, folders)
       return files(source, { leaveOut: folders })
     },
     filesTarget,
+    databaseTarget,
     async notifier(name) {
       const notifier = settings.notify[name]
       if (notifier === undefined) throw new AppError('config.invalid', `there is no notifier ${name}`)

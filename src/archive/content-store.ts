@@ -95,13 +95,16 @@ export class ContentStore {
     let reader: ByteReader | undefined
     try {
       reader = await (opened ?? open(entry))
-      if (entry.sizeUnknown === true) reader = await withKnownSize(reader)
+      const spooled = entry.sizeUnknown === true ? await withKnownSize(reader) : undefined
+      reader = spooled ?? reader
       const size = reader.size ?? entry.size
       if (size > SMALL && entry.extents === undefined && (await this.#mayKnow(old, size))) {
         const known = await this.#knownLarge(old, reader, target)
         if (known !== undefined) return this.#reuse(entry, old, known.place, known.size)
-        await reader.close()
-        reader = await open(entry)
+        if (spooled === undefined) {
+          await reader.close()
+          reader = await open(entry)
+        } else spooled.rewind()
       }
       const table = await this.#chainContent()
       const result = await target.container.file(entry, counted(reader, target.report), (hash, bytes) =>

@@ -4,14 +4,20 @@ import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, errno } from '../base/errors.ts'
-import { readerOfBytes, type ByteReader } from '../base/reader.ts'
+import type { ByteReader } from '../base/reader.ts'
 import { fill, SMALL } from './container.ts'
 
+/** What cannot be asked for twice, such as the output of a program, is read from here again. */
+export interface Spooled extends ByteReader {
+  readonly size: number
+  rewind(): void
+}
+
 /** Small content stays in memory; more goes to an unlinked temporary file, which no crash can leave behind. */
-export async function withKnownSize(reader: ByteReader): Promise<ByteReader & { size: number }> {
+export async function withKnownSize(reader: ByteReader): Promise<Spooled> {
   const start = Buffer.allocUnsafe(SMALL + 1)
   const count = await fill(reader, start)
-  if (count <= SMALL) return { ...readerOfBytes(start.subarray(0, count)), size: count, close: () => reader.close() }
+  if (count <= SMALL) return inMemory(start.subarray(0, count), reader)
   const file = join(tmpdir(), `holdfast-spool-${randomUUID()}`)
   const fd = openSync(file, 'wx+', 0o600)
   unlinkSync(file)
@@ -27,6 +33,9 @@ export async function withKnownSize(reader: ByteReader): Promise<ByteReader & { 
     let closed = false
     return {
       size,
+      rewind() {
+        at = 0
+      },
       read(into) {
         const got = readSync(fd, into, 0, into.length, at)
         at += got
@@ -42,5 +51,21 @@ export async function withKnownSize(reader: ByteReader): Promise<ByteReader & { 
     closeSync(fd)
     if (errno(error) !== 'ENOSPC') throw error
     throw new AppError('target.full', `no space in ${tmpdir()} for a stream of unknown size`, { cause: error })
+  }
+}
+
+function inMemory(bytes: Buffer, reader: ByteReader): Spooled {
+  let at = 0
+  return {
+    size: bytes.length,
+    rewind() {
+      at = 0
+    },
+    read(into) {
+      const count = bytes.copy(into, 0, at)
+      at += count
+      return count
+    },
+    close: () => reader.close(),
   }
 }

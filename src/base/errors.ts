@@ -113,7 +113,16 @@ export const ERRORS = {
   'source.denied': row(14, 403, false, 'Run as a user who may read the source.'),
   'source.unreachable': row(14, 502, true, 'Check that the source is up and its address is right.'),
   'source.failed': row(14, 502, false, 'The source ended with an error; its text is in the message.'),
+  'source.incomplete': row(
+    14,
+    502,
+    false,
+    'What was read is not whole, so no backup was made; the reason is in the message, all of it in the log of the run.',
+  ),
+  'source.no-program': row(14, 422, false, 'Install the client program, or add its folder to PATH.'),
   'source.unsupported': row(14, 422, false, 'This source cannot do that.'),
+  'target.unreachable': row(14, 502, true, 'Check that the server of the restore is up and its address is right.'),
+  'target.in-use': row(1, 409, false, 'Stop the programs that use the target, or restore to another place.'),
   'target.full': row(1, 507, false, 'Free space on the disk that the restore writes to.'),
   'target.denied': row(1, 403, false, 'Run as a user who may write to the target.'),
   'catalogue.failed': row(

@@ -4,8 +4,10 @@ import type { App } from '../app.ts'
 import { AppError } from '../base/errors.ts'
 import type { BackupType } from '../model/backup.ts'
 import type { Job } from '../model/job.ts'
+import type { Context } from './context.ts'
+import { DATABASE_ONLY, sourceOf, type DatabaseOptions } from './database-options.ts'
 
-export interface BackupOptions {
+export interface BackupOptions extends DatabaseOptions {
   to?: string
   out?: string
   vault?: string
@@ -24,6 +26,8 @@ export interface BackupOptions {
   path?: string
   limitUpload?: number
   verify?: string
+  stdinFromCommand?: boolean
+  stdinFilename?: string
   passwordFile?: string
   passwordCommand?: string
 }
@@ -40,17 +44,23 @@ const AD_HOC = [
   'encrypt',
   'recipient',
   'format',
+  'database',
+  'excludeDatabase',
+  'table',
+  'excludeTable',
+  'host',
+  'stdinFromCommand',
+  'stdinFilename',
+  ...DATABASE_ONLY,
 ] as const
 
 export function configuredJobs(app: App, words: string[], options: BackupOptions): Job[] {
   const jobs = namedJobs(app, options.job === undefined ? words : [...words, options.job])
   const ignored = AD_HOC.find((name) => options[name] !== undefined)
   if (ignored !== undefined)
-    throw new AppError(
-      'usage.invalid',
-      `--${ignored.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} does not change a configured job`,
-      { hint: 'Set it in the configuration, or name files and a vault: `holdfast backup FOLDER --to VAULT`.' },
-    )
+    throw new AppError('usage.invalid', `${flagOf(ignored)} does not change a configured job`, {
+      hint: 'Set it in the configuration, or name files and a vault: `holdfast backup FOLDER --to VAULT`.',
+    })
   const afterBackup = options.verify as Job['verify']['afterBackup'] | undefined
   return afterBackup === undefined ? jobs : jobs.map((job) => ({ ...job, verify: { ...job.verify, afterBackup } }))
 }
@@ -66,7 +76,55 @@ function namedJobs(app: App, names: string[]): Job[] {
   })
 }
 
-export function adHocJob(paths: string[], options: BackupOptions, target: string): Job {
+export function adHocJob(context: Context, words: string[], options: BackupOptions, target: string): Job {
+  return {
+    ...adHocSource(context, words, options),
+    enabled: true,
+    vaults: [target],
+    type: options.type ?? (options.out === undefined ? 'auto' : 'full'),
+    verify: { afterBackup: (options.verify ?? 'V0') as Job['verify']['afterBackup'], assert: [] },
+    notify: [],
+    hooks: { before: [], after: [], onFailure: [] },
+    tags: options.tag ?? [],
+  }
+}
+
+const FILES_ONLY = ['exclude', 'include', 'excludeIfPresent', 'excludeLargerThan', 'oneFileSystem'] as const
+const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+function adHocSource(context: Context, words: string[], options: BackupOptions): Pick<Job, 'name' | 'source'> {
+  const refuse = (names: readonly (keyof BackupOptions)[], what: string): void => {
+    const ignored = names.find((name) => options[name] !== undefined)
+    if (ignored !== undefined) throw new AppError('usage.invalid', `${flagOf(ignored)} means nothing for ${what}`)
+  }
+  const choice = ['host', 'database', 'excludeDatabase', 'table', 'excludeTable'] as const
+  if (options.stdinFromCommand === true) {
+    refuse([...FILES_ONLY, ...DATABASE_ONLY, ...choice], 'the output of a program')
+    const [program] = words
+    if (program === undefined)
+      throw new AppError('usage.invalid', 'no program was named', {
+        hint: 'Write `holdfast backup --stdin-from-command --to VAULT -- PROGRAM ARGUMENTS`.',
+      })
+    const { stdinFilename: name } = options
+    return {
+      name: options.job ?? basename(program),
+      source: { type: 'command', command: words, ...(name !== undefined && { name }) },
+    }
+  }
+  if (options.stdinFilename !== undefined)
+    throw new AppError('usage.invalid', '--stdin-filename goes with --stdin-from-command')
+  if (options.db !== undefined) {
+    refuse(FILES_ONLY, 'a database')
+    const source = sourceOf(context, options, words)
+    const first = 'databases' in source ? source.databases?.[0] : undefined
+    const file = source.type === 'sqlite' ? source.files?.[0] : undefined
+    return { name: options.job ?? (file === undefined ? (first ?? source.type) : basename(file)), source }
+  }
+  refuse([...DATABASE_ONLY, ...choice], 'files; say --db TYPE')
+  return filesSource(words, options)
+}
+
+function filesSource(paths: string[], options: BackupOptions): Pick<Job, 'name' | 'source'> {
   if (paths.length === 0)
     throw new AppError('usage.invalid', 'no file or folder was named', {
       hint: 'Write `holdfast backup FOLDER --to VAULT`.',
@@ -75,7 +133,6 @@ export function adHocJob(paths: string[], options: BackupOptions, target: string
   const { exclude, include, excludeIfPresent, excludeLargerThan, oneFileSystem } = options
   return {
     name: options.job ?? (basename(absolute[0] as string) || 'root'),
-    enabled: true,
     source: {
       type: 'files',
       paths: absolute,
@@ -85,11 +142,5 @@ export function adHocJob(paths: string[], options: BackupOptions, target: string
       ...(excludeLargerThan !== undefined && { excludeLargerThan }),
       ...(oneFileSystem !== undefined && { oneFileSystem }),
     },
-    vaults: [target],
-    type: options.type ?? (options.out === undefined ? 'auto' : 'full'),
-    verify: { afterBackup: (options.verify ?? 'V0') as Job['verify']['afterBackup'], assert: [] },
-    notify: [],
-    hooks: { before: [], after: [], onFailure: [] },
-    tags: options.tag ?? [],
   }
 }

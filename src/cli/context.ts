@@ -20,6 +20,8 @@ export interface GlobalOptions {
 export interface PasswordOptions {
   passwordFile?: string
   passwordCommand?: string
+  /** Leave the environment out: it holds the password of the vault. */
+  noEnvironment?: true
 }
 
 export interface Context {
@@ -81,9 +83,10 @@ export function createContext(options: GlobalOptions, signal: AbortSignal): Cont
           onProblem: (message) => out.note(`warning: ${message}`),
         })
       })()),
-    password({ passwordFile, passwordCommand }) {
+    password({ passwordFile, passwordCommand, noEnvironment }) {
       if (passwordFile !== undefined) return fromFile(passwordFile)
       if (passwordCommand !== undefined) return fromCommand(passwordCommand)
+      if (noEnvironment === true) return undefined
       const { HOLDFAST_PASSWORD: text, HOLDFAST_PASSWORD_FILE: file, HOLDFAST_PASSWORD_COMMAND: command } = env
       if (text) return literalSecret(text, 'HOLDFAST_PASSWORD')
       if (file) return fromFile(file)

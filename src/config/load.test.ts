@@ -249,7 +249,7 @@ notify: { ops: { type: slack, url: https://hooks.example/T00/slack-secret, on: f
   const { settings } = await load(cwd)
   const source = settings.jobs['db']?.source
   assert.ok(source?.type === 'postgres')
-  assert.deepEqual(source.options['databases'], ['shop'])
+  assert.deepEqual(source.databases, ['shop'])
   assert.deepEqual(settings.jobs['db']?.schedule, { cron: '0 3 * * *', missed: 'once' })
   assert.equal(settings.notify['ops']?.type, 'slack')
   assert.deepEqual(settings.jobs['db']?.notify, ['ops'])

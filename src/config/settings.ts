@@ -113,6 +113,7 @@ function toSource(source: SourceConfig): SourceSettings {
     const { excludeLargerThan, ...rest } = source
     return excludeLargerThan === undefined ? rest : { ...rest, excludeLargerThan: String(excludeLargerThan) }
   }
+  if (source.type !== 's3db') return source
   const { type, ...options } = source
   return { type, options }
 }

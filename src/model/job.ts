@@ -1,4 +1,5 @@
 import type { BackupType, ProofLevel } from './backup.ts'
+import type { DatabaseSourceSettings } from './databases.ts'
 import type { Retention } from './retention.ts'
 
 /** A job as configured, every default filled in. Sources and vaults are opened from it by app.ts. */
@@ -31,11 +32,11 @@ export interface ScheduleSettings {
   jitter?: string
 }
 
-export type SourceSettings = ({ type: 'files' } & FilesSettings) | LaterSourceSettings
+export type SourceSettings = ({ type: 'files' } & FilesSettings) | DatabaseSourceSettings | LaterSourceSettings
 
 /** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
 export interface LaterSourceSettings {
-  type: 'postgres' | 'mysql' | 'mongodb' | 'sqlite' | 's3db' | 'command'
+  type: 's3db'
   /** As configured, without the type; secrets are `Secret`s. */
   options: Record<string, unknown>
 }

@@ -1,4 +1,4 @@
-import type { RestoredEntry, SourceEntry } from './entry.ts'
+import type { Entry, RestoredEntry, SourceEntry } from './entry.ts'
 import type { ReportWarning } from './progress.ts'
 
 /** What is backed up. A source is a factory's plain object; nothing is opened before `read`. */
@@ -49,6 +49,11 @@ export interface Target {
    */
   check?(entries: () => AsyncIterable<RestoredEntry>, options: { signal?: AbortSignal }): Promise<void>
   /**
+   * Entries are wanted in rounds: all that one predicate wants come before the first that only the next one wants, and
+   * what none wants does not come. Absent: everything, in one round.
+   */
+  readonly rounds?: readonly ((entry: Entry) => boolean)[]
+  /**
    * Writes entries, verified while written: an entry whose bytes differ from what was recorded rejects. Entries come in
    * stored order, which is any order; the target makes folders as needed and sets their metadata last. A chunk of
    * content is used only until another one comes.
@@ -59,6 +64,8 @@ export interface Target {
 export interface WriteTargetOptions {
   signal?: AbortSignal
   onWarning: ReportWarning
+  /** What the target does that is no entry, such as making indexes. */
+  onStep?: (what: string) => void
   /** Called with each entry once it is in place, or was left as it is. */
   onEntry?: (entry: RestoredEntry, effect: RestoreEffect) => void
   onBytes?: (bytes: number) => void
@@ -70,4 +77,29 @@ export interface RestoreOutcome {
   files: number
   bytes: number
   effects: Record<RestoreEffect, number>
+}
+
+/** Shows that backups of one kind of source restore, in a scratch place that it makes and removes itself. */
+export interface Trial {
+  run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck[]>
+}
+
+export type OpenEntries = (want: (entry: Entry) => boolean) => AsyncIterable<RestoredEntry>
+
+export interface TrialOptions {
+  /** How far to go: each level needs the ones before it. */
+  level: 'V3' | 'V4' | 'V5'
+  /** The user's own assertions, for V5. */
+  assertions: readonly string[]
+  /** An empty folder; whoever gives it removes it. */
+  scratchDir: string
+  signal?: AbortSignal
+}
+
+export interface TrialCheck {
+  level: 'V3' | 'V4' | 'V5'
+  ok: boolean
+  detail: string
+  /** It could not be tried here: says nothing about the backup. */
+  untried?: boolean
 }

@@ -16,6 +16,8 @@ export interface BackupJob {
   tags: string[]
   /** What to prove right after. */
   verifyAfter: ProofLevel
+  /** The user's own, for V5. */
+  assertions?: readonly string[]
   /** Applied after success. */
   retention?: Retention
   timezone?: string
@@ -95,7 +97,12 @@ async function prove(
 ): Promise<void> {
   if (job.verifyAfter === 'V0') return
   handle.stage('verify', job.verifyAfter)
-  const report = await verify(deps, vault, made.id, job.verifyAfter, { handle, ...(signal && { signal }) })
+  const report = await verify(deps, vault, made.id, job.verifyAfter, {
+    handle,
+    source: made.source,
+    ...(job.assertions && { assertions: job.assertions }),
+    ...(signal && { signal }),
+  })
   made.proof = { level: report.level, at: deps.clock.now() }
   deps.catalogue.saveBackup(made)
   if (report.ok) return

@@ -90,10 +90,14 @@ export async function checkMachine(deps: Deps, settings: Settings): Promise<Doct
   return checks
 }
 
-export async function checkSource(job: string, open: () => Source, signal?: AbortSignal): Promise<DoctorCheck[]> {
+export async function checkSource(
+  job: string,
+  open: () => Promise<Source>,
+  signal?: AbortSignal,
+): Promise<DoctorCheck[]> {
   const area = `job ${job}`
   try {
-    const found = await open().test(signal ? { signal } : {})
+    const found = await (await open()).test(signal ? { signal } : {})
     return found.map((check) => ({ area, ...check }))
   } catch (error) {
     return [failed(area, 'the source can be read', toAppError(error))]

@@ -5,7 +5,7 @@ import { AppError, isAbort, toAppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
 import type { Catalogue } from '../model/catalogue.ts'
 import type { OnProgress, ProgressEvent, Warning } from '../model/progress.ts'
-import type { Target } from '../model/source.ts'
+import type { Target, Trial } from '../model/source.ts'
 import type { Run, RunKind, RunStatus } from '../model/run.ts'
 
 export interface Deps {
@@ -18,6 +18,8 @@ export interface Deps {
   /** Calls back, until disposed, for what goes wrong in this vault's storage without ending the work. */
   watchVault?: (vault: string, onWarning: (warning: Warning) => void) => Disposable
   host?: string
+  /** How to show that backups of a kind of source restore, where that takes more than a folder. */
+  trial?: (source: string) => Promise<Trial | undefined>
   /** Makes the target of a trial restore in a scratch folder. */
   scratchTarget?: (root: string) => Target
 }

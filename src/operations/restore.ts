@@ -54,12 +54,14 @@ export async function restore(
       handle.onWarning({ code: 'missing', message: error.message, path })
     }
     const open = (): AsyncIterable<RestoredEntry> =>
-      vault.open(backup.id, {
-        ...request.selection,
-        ...options,
-        transient: true,
-        ...(request.partial === true && { onUnreadable }),
-      })
+      inRounds(target.rounds ?? [undefined], (round) =>
+        vault.open(backup.id, {
+          ...narrowed(request.selection, round),
+          ...options,
+          transient: true,
+          ...(request.partial === true && { onUnreadable }),
+        }),
+      )
     await target.check?.(open, options)
     let seen = 0
     const outcome = await target.write(
@@ -67,6 +69,7 @@ export async function restore(
       {
         ...options,
         onWarning: handle.onWarning,
+        onStep: (what) => handle.log('info', what),
         onBytes: (bytes) => {
           counters.bytesDone += bytes
           tick()
@@ -86,6 +89,24 @@ export async function restore(
     handle.run.summary = { files_restored: outcome.files, bytes_restored: outcome.bytes, effects: outcome.effects }
     return { ...outcome, backup, missing }
   })
+}
+
+type Round = ((entry: Entry) => boolean) | undefined
+
+async function* inRounds(
+  rounds: readonly Round[],
+  open: (round: Round) => AsyncIterable<RestoredEntry>,
+): AsyncGenerator<RestoredEntry> {
+  for (const round of rounds) {
+    // Vaults give the folders on the way to what is wanted too.
+    for await (const entry of open(round)) if (round === undefined || round(entry)) yield entry
+  }
+}
+
+function narrowed(selection: EntrySelection, round: Round): EntrySelection {
+  const { want } = selection
+  if (round === undefined) return selection
+  return { ...selection, want: want === undefined ? round : (entry) => want(entry) && round(entry) }
 }
 
 async function* counted(entries: AsyncIterable<RestoredEntry>, see: () => void): AsyncGenerator<RestoredEntry> {

@@ -11,7 +11,7 @@ import { runHooks } from './hooks.ts'
 import { exclusively, type Deps, type Recorded } from './recorder.ts'
 
 export interface Openers {
-  source(job: Job): Source
+  source(job: Job): Source | Promise<Source>
   vault(name: string, job: Job): Promise<Vault>
 }
 
@@ -53,7 +53,7 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
   try {
     await exclusively(deps, `job:${job.name}`, async () => {
       await runHooks(job.hooks.before, { job: job.name, event: 'before' }, options)
-      const source = openers.source(job)
+      const source = await openers.source(job)
       results.push(
         ...(await intoVaults(job, async (name) => intoVault(deps, job, name, source, openers, options), options)),
       )
@@ -112,6 +112,7 @@ async function intoVault(
       ...(job.fullEvery !== undefined && { fullEveryMs: parseDuration(job.fullEvery) }),
       tags: [...job.tags, ...(options.tags ?? [])],
       verifyAfter: job.verify.afterBackup,
+      assertions: job.verify.assert,
       ...(job.retention && { retention: job.retention }),
       ...(timezone !== undefined && { timezone }),
       ...(trigger && { trigger }),

@@ -7,6 +7,7 @@ import type { Job } from '../../model/job.ts'
 import type { CompressionSettings } from '../../model/settings.ts'
 import { adHocJob, configuredJobs, type BackupOptions } from '../backup-jobs.ts'
 import type { Context } from '../context.ts'
+import { withDatabaseChoice, withServer } from '../database-options.ts'
 import { positive } from '../numbers.ts'
 import { collect, opening, withPassword } from '../vault-options.ts'
 
@@ -15,7 +16,7 @@ const TYPES = ['full', 'incremental', 'differential', 'auto']
 export function register(program: Command, context: Context): void {
   const command = program
     .command('backup')
-    .description('run configured jobs, or back up files and folders')
+    .description('run configured jobs, or back up files, folders and databases')
     .argument('[what...]', 'names of jobs; with --to or --out: files and folders')
     .option('--to <vault>', 'back up to this vault (name, path or URL); made on first use')
     .option('--out <place>', 'write a plain archive vault here (path or URL)')
@@ -33,7 +34,11 @@ export function register(program: Command, context: Context): void {
     .option('--encrypt', 'encrypt with a password (AES-256-GCM)')
     .option('--recipient <age1...>', 'encrypt for this age recipient (repeatable)', collect)
     .option('--limit-upload <kib/s>', 'bandwidth limit in KiB a second', positive('--limit-upload'))
-    .option('--verify <level>', 'prove this right after: V0, V1, V2, V3 or V4 (default: V0, or as the job has it)')
+    .option('--verify <level>', 'prove this right after: V0 to V5 (default: V0, or as the job has it)')
+  withDatabaseChoice(withServer(command))
+    .option('--host <name>', 'the database server, or the folder of its socket')
+    .option('--stdin-from-command', 'back up what a program writes: `--stdin-from-command -- PROGRAM ARGUMENTS`')
+    .option('--stdin-filename <name>', 'what that is called in the backup (default: stdout)')
   withPassword(command).action(async (what: string[], options: BackupOptions) => backup(context, what, options))
 }
 
@@ -41,7 +46,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
   const app = await context.app()
   checkOptions(options)
   const target = options.to ?? options.out ?? options.vault
-  const jobs = target === undefined ? configuredJobs(app, what, options) : [adHocJob(what, options, target)]
+  const jobs = target === undefined ? configuredJobs(app, what, options) : [adHocJob(context, what, options, target)]
   const openVault = target === undefined ? opening(context, options) : adHocOpening(app, context, options, target)
   if (context.options.dryRun === true) return dryRun(context, app, jobs)
   const { runJobs } = await import('../../operations/run-jobs.ts')
@@ -49,7 +54,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
     app.deps,
     jobs,
     {
-      source: (job) => app.source(job.source, { vaults: job.vaults }),
+      source: async (job) => app.source(job.source, { vaults: job.vaults }),
       vault: async (name, job) => {
         const timezone = job.schedule?.timezone
         const limits = [job.bandwidth, app.settings.vaults[name]?.bandwidth].filter((each) => each !== undefined)
@@ -119,8 +124,8 @@ export function exitCodeOf(results: Results): number {
 function checkOptions({ type, verify, compression }: BackupOptions): void {
   if (type !== undefined && !TYPES.includes(type))
     throw new AppError('usage.invalid', `--type ${type} is none of ${TYPES.join(', ')}`)
-  if (verify !== undefined && !/^V[0-4]$/.test(verify))
-    throw new AppError('usage.invalid', `--verify ${verify} is none of V0, V1, V2, V3, V4`)
+  if (verify !== undefined && !/^V[0-5]$/.test(verify))
+    throw new AppError('usage.invalid', `--verify ${verify} is none of V0, V1, V2, V3, V4, V5`)
   if (compression !== undefined) compressionOf(compression)
 }
 
@@ -162,7 +167,7 @@ export function compressionOf(text: string): CompressionSettings {
 /** Walks the source and says what would be read. */
 async function dryRun(context: Context, app: App, jobs: Job[]): Promise<void> {
   for (const job of jobs) {
-    const source = app.source(job.source, { vaults: job.vaults })
+    const source = await app.source(job.source, { vaults: job.vaults })
     const warnings: string[] = []
     const reading = await source.read({ signal: context.signal, onWarning: ({ message }) => warnings.push(message) })
     let [files, bytes] = [0, 0]

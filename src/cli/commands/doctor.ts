@@ -28,7 +28,7 @@ export function register(program: Command, context: Context): void {
         ({ name }) => options.vault === undefined && (options.job === undefined || name === options.job),
       )
       for (const job of jobs) {
-        const found = await checkSource(job.name, () => app.source(job.source), signal)
+        const found = await checkSource(job.name, async () => app.source(job.source), signal)
         checks.push(...found)
         show(found)
       }

@@ -7,16 +7,14 @@ import type { Entry } from '../../model/entry.ts'
 import type { EntrySelection } from '../../model/vault.ts'
 import { globMatcher } from '../globs.ts'
 import type { Context } from '../context.ts'
-import { collect, findBackup, withFilter, type Found, type VaultOptions } from '../vault-options.ts'
+import { databaseTargetOf, typeOfUrl, withServer, type RestoreDatabaseOptions } from '../database-options.ts'
+import { collect, findBackup, withVault, type Found, type VaultOptions } from '../vault-options.ts'
 
-interface RestoreOptions extends VaultOptions {
-  to?: string
+interface RestoreOptions extends VaultOptions, RestoreDatabaseOptions {
   inPlace?: boolean
-  only?: string[]
   exclude?: string[]
   overwrite?: 'never' | 'if-newer' | 'if-changed' | 'always'
   delete?: boolean
-  ownership?: boolean
   sparse?: boolean
   partial?: boolean
 }
@@ -24,11 +22,17 @@ interface RestoreOptions extends VaultOptions {
 const OVERWRITE = ['never', 'if-newer', 'if-changed', 'always']
 
 export function register(program: Command, context: Context): void {
-  withFilter(program.command('restore').description('bring a backup, or a part of it, back'))
+  const command = withVault(program.command('restore').description('bring a backup, or a part of it, back'))
+    .option('--tag <tag>', 'only backups with this tag (repeat: with all of them)', collect)
+    .option('--host <name>', 'only backups of this host; with --db or --database: the database server')
+  withServer(command)
+    .option('--database <name>', 'restore to a database of this name; of sqlite the file', collect)
+    .option('--from-database <name>', 'which database of the backup, if there are several')
+    .option('--globals', 'roles and other things of the whole database server too')
     .argument('[backup]', 'id or its beginning, latest, or ID:/sub/path', 'latest')
-    .option('--to <folder>', 'restore below this folder, by full path')
+    .option('--to <folder|url>', 'restore below this folder, by full path; or to a database: postgres://…, sqlite:FILE')
     .option('--in-place', 'restore to where it came from')
-    .option('--only <path|glob>', 'only this file, folder or pattern (repeatable)', collect)
+    .option('--only <path|glob>', 'only this file, folder, table or pattern (repeatable)', collect)
     .option('--exclude <glob>', 'not this (repeatable)', collect)
     .option('--overwrite <mode>', `what to do with what exists: ${OVERWRITE.join(', ')}; refused unless said`)
     .option('--delete', 'remove from restored folders what the backup does not have')
@@ -42,23 +46,30 @@ export function register(program: Command, context: Context): void {
 async function restoreCommand(context: Context, reference: string, options: RestoreOptions): Promise<void> {
   const { out, signal } = context
   const dryRun = context.options.dryRun === true
-  if ((options.to === undefined) === (options.inPlace !== true)) {
+  const toDatabase = options.db !== undefined || options.database !== undefined
+  if (
+    [options.to !== undefined, options.inPlace === true, toDatabase && options.to === undefined].filter(Boolean)
+      .length !== 1
+  ) {
     throw new AppError('usage.invalid', 'say where to restore', {
-      hint: 'Write --to FOLDER, or --in-place to restore where it came from.',
+      hint: 'Write --to FOLDER, --to postgres://USER@HOST/DATABASE, or --in-place to restore where it came from.',
     })
   }
   if (options.overwrite !== undefined && !OVERWRITE.includes(options.overwrite))
     throw new AppError('usage.invalid', `--overwrite ${options.overwrite} is none of ${OVERWRITE.join(', ')}`)
   const app = await context.app()
-  const { vault, backup, under } = await findBackup(context, reference, options)
-  const selection = selectionOf(options, under)
+  const isDatabase = toDatabase || (options.to !== undefined && typeOfUrl(options.to) !== undefined)
+  const { host: _, ...filter } = options
+  const { vault, backup, under } = await findBackup(context, reference, isDatabase ? filter : options)
+  const database = databaseTargetOf(context, options, backup.source)
+  if (database !== undefined) refuseForDatabases(options, under)
+  const selection = database === undefined ? selectionOf(options, under) : {}
   const { overwrite, ownership, sparse, delete: remove } = options
   const whole = selection.want === undefined && under === undefined
-  const target = app.filesTarget({
+  const strip = under === undefined || database !== undefined ? undefined : await stripOf(vault, backup.id, under)
+  const filesSettings = (): Parameters<typeof app.filesTarget>[0] => ({
     root: options.inPlace === true ? '/' : resolve(options.to as string),
-    ...(options.inPlace === true
-      ? { inPlace: backup.paths }
-      : under !== undefined && { strip: await stripOf(vault, backup.id, under) }),
+    ...(options.inPlace === true ? { inPlace: backup.paths } : strip !== undefined && { strip }),
     ...(overwrite && { overwrite }),
     ...(ownership !== undefined && { ownership }),
     ...(sparse !== undefined && { sparse }),
@@ -66,6 +77,7 @@ async function restoreCommand(context: Context, reference: string, options: Rest
     ...(whole && { expectedBytes: backup.sourceBytes, exactBytes: async () => bytesWithoutHoles(vault, backup.id) }),
     dryRun,
   })
+  const target = database === undefined ? app.filesTarget(filesSettings()) : await app.databaseTarget(database)
   const { restore } = await import('../../operations/restore.ts')
   const effects: { effect: string; path: string }[] = []
   const { run, result, error } = await restore(
@@ -115,6 +127,16 @@ async function restoreCommand(context: Context, reference: string, options: Rest
     )
   }
   if (run.status === 'warning') context.exitCode = 3
+}
+
+/** What only means something for files must not be given with a database, and be forgotten. */
+function refuseForDatabases(options: RestoreOptions, under: string | undefined): void {
+  const given = (['exclude', 'delete', 'sparse', 'partial'] as const).find((name) => options[name] !== undefined)
+  if (given !== undefined) throw new AppError('usage.invalid', `--${given} means nothing for a database`)
+  if (under !== undefined)
+    throw new AppError('usage.invalid', 'a part of a backup by its path is for files', {
+      hint: 'Name tables with --only TABLE.',
+    })
 }
 
 export function selectionOf(

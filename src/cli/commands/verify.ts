@@ -2,14 +2,29 @@ import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import { PROOF_LEVELS, type ProofLevel } from '../../model/backup.ts'
 import type { Context } from '../context.ts'
-import { findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+import { collect, findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+
+interface VerifyCommandOptions extends VaultOptions {
+  level: string
+  scratch?: string
+  assert?: string[]
+}
 
 export function register(program: Command, context: Context): void {
   withFilter(program.command('verify').description('show that a backup restores, and how far'))
     .argument('[backup]', 'id, latest, or the name of a job', 'latest')
-    .option('--level <level>', 'V0 stored, V1 bytes, V2 contents, V3 trial restore, V4 trial restore compared', 'V2')
+    .option(
+      '--level <level>',
+      'V0 stored, V1 bytes, V2 contents, V3 trial restore, V4 compared, V5 your assertions',
+      'V2',
+    )
     .option('--scratch <folder>', 'where trial restores go')
-    .action(async (reference: string, options: VaultOptions & { level: string; scratch?: string }) => {
+    .option(
+      '--assert <statement>',
+      'V5: a query whose first value must be true (repeatable; else those of the job)',
+      collect,
+    )
+    .action(async (reference: string, options: VerifyCommandOptions) => {
       const level = options.level.toUpperCase() as ProofLevel
       if (!PROOF_LEVELS.includes(level))
         throw new AppError('usage.invalid', `--level ${options.level} is none of ${PROOF_LEVELS.join(', ')}`)
@@ -31,6 +46,8 @@ export function register(program: Command, context: Context): void {
           const report = await verify(app.deps, vault, backup.id, level, {
             handle,
             signal: context.signal,
+            source: backup.source,
+            assertions: options.assert ?? app.settings.jobs[backup.job]?.verify.assert ?? [],
             ...(options.scratch !== undefined && { scratchDir: options.scratch }),
           })
           handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks }

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { flag, path, port, secret, settings, size, text, texts } from './fields.ts'
+import { duration, flag, path, port, secret, settings, size, text, texts } from './fields.ts'
 
 const files = settings({
   type: z.literal('files'),
@@ -29,7 +29,10 @@ const database = {
     .describe('How the connection is encrypted.')
     .optional(),
   ca: path('A PEM file with the authority of the server.').optional(),
+  idleTimeout: duration('How long the server or its programs may say nothing; 30m by default.').optional(),
 }
+
+const programs = path("The folder of the vendor's client programs; found by default.").optional()
 
 const tables = {
   tables: texts('Patterns of tables.').optional(),
@@ -47,6 +50,8 @@ const postgres = settings({
   method: z.enum(['logical', 'physical']).describe('Dumps, or base backups with WAL.').optional(),
   slot: text('The replication slot of the physical method.').optional(),
   globals: flag('Roles and tablespaces too; true by default.').optional(),
+  parallel: z.number().int().min(1).max(32).describe('Connections that read at once; 2 by default.').optional(),
+  programs,
 }).describe(later('PostgreSQL'))
 
 const mysql = settings({
@@ -55,6 +60,7 @@ const mysql = settings({
   ...tables,
   binlog: flag('Follow the binary log, for restores to a point in time.').optional(),
   routines: flag('Stored routines, triggers and events too; true by default.').optional(),
+  programs,
 }).describe(later('MySQL and MariaDB'))
 
 const mongodb = settings({
@@ -69,7 +75,7 @@ const sqlite = settings({
   type: z.literal('sqlite'),
   file: path('The database file.').optional(),
   files: z.array(path('A database file.')).describe('Several database files.').optional(),
-}).describe(later('SQLite'))
+}).describe('SQLite databases, each copied as of one moment.')
 
 const s3db = settings({
   type: z.literal('s3db'),
@@ -83,7 +89,9 @@ const command = settings({
     .union([z.string().min(1), z.array(z.string()).min(1)])
     .describe('A program and its arguments; run without a shell.'),
   name: text('The name of the one file in the backup; stdout by default.').optional(),
-}).describe(later('What a program writes to its standard output'))
+  allowEmpty: flag('Nothing at all is a good output too.').optional(),
+  idleTimeout: duration('How long it may say nothing; unlimited by default.').optional(),
+}).describe('What a program writes to its standard output.')
 
 export const source = z
   .discriminatedUnion('type', [files, postgres, mysql, mongodb, sqlite, s3db, command])

@@ -1,0 +1,47 @@
+/** The sources beside files, each loaded when it is wanted: `holdfast list` must not wait for a database driver. */
+import { AppError } from '../base/errors.ts'
+import { notYet } from '../model/later.ts'
+import type { DatabaseSourceSettings, DatabaseTargetSettings } from '../model/databases.ts'
+import type { Source, Target, Trial } from '../model/source.ts'
+
+export async function databaseSource(settings: DatabaseSourceSettings): Promise<Source> {
+  switch (settings.type) {
+    case 'command':
+      return (await import('./command/source.ts')).command(settings)
+    case 'sqlite':
+      return (await import('./sqlite/source.ts')).sqlite(settings)
+    default:
+      throw notYet('source', settings.type)
+  }
+}
+
+export async function databaseTarget(settings: DatabaseTargetSettings): Promise<Target> {
+  const { type, database, from, replace, dryRun } = settings
+  switch (type) {
+    case 'sqlite': {
+      if (database === undefined)
+        throw new AppError('usage.invalid', 'say which file the database is restored to', {
+          hint: 'Write --to sqlite:FILE, or --db sqlite --database FILE.',
+        })
+      const { sqliteTarget } = await import('./sqlite/target.ts')
+      return sqliteTarget({
+        file: database,
+        ...(from !== undefined && { database: from }),
+        ...(replace !== undefined && { replace }),
+        ...(dryRun !== undefined && { dryRun }),
+      })
+    }
+    default:
+      throw new AppError('config.invalid', `a restore to ${type} does not work yet in this version`)
+  }
+}
+
+/** How backups of a source are proved; undefined for those that are files. */
+export async function trialOf(source: string): Promise<Trial | undefined> {
+  switch (source) {
+    case 'sqlite':
+      return (await import('./sqlite/trial.ts')).sqliteTrial
+    default:
+      return undefined
+  }
+}

@@ -13,7 +13,7 @@ const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.buil
 })
 if (tsc.status !== 0) process.exit(1)
 
-const assets = globSync(['**/*.sql', 'archive/recovery/*'], { cwd: join(root, 'src') })
+const assets = globSync(['**/*.sql', '**/*.wasm', 'archive/recovery/*'], { cwd: join(root, 'src') })
 if (assets.length === 0) throw new Error('no assets were found')
 for (const asset of assets) {
   mkdirSync(dirname(join(dist, asset)), { recursive: true })

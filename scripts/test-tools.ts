@@ -4,8 +4,8 @@
  * tests then skip by name, and CI fails for those that REQUIRE_DRIVERS names.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 /** command → Debian package */
@@ -19,6 +19,7 @@ const PACKAGES: Record<string, string> = {
   getfattr: 'attr',
   setfacl: 'acl',
   sqlite3: 'sqlite3',
+  restic: 'restic',
 }
 
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
@@ -88,13 +89,44 @@ function installS3db(): string | undefined {
 /** Where it is, once it was installed. */
 export const s3dbFolder = (): string => join(toolCache(), 's3db-21.6.2')
 
+/** A newer restic than Debian's. `go install` would ask the proxy for more than this one version. */
+const RESTIC = { version: 'v0.18.1', name: 'restic-0.18.1' }
+
+function buildRestic(): string | undefined {
+  const dir = join(toolCache(), 'go-bin')
+  const program = join(dir, RESTIC.name)
+  if (existsSync(program)) return program
+  if (!have('go')) {
+    console.log('go is not installed: the tests against a newer restic will be skipped')
+    return undefined
+  }
+  mkdirSync(dir, { recursive: true })
+  console.log(`building restic ${RESTIC.version} from its Go module (once)`)
+  const module = mkdtempSync(join(tmpdir(), 'holdfast-restic-'))
+  try {
+    writeFileSync(
+      join(module, 'go.mod'),
+      `module build\n\ngo 1.23\n\nrequire github.com/restic/restic ${RESTIC.version}\n`,
+    )
+    const args = ['build', '-mod=mod', '-o', program, 'github.com/restic/restic/cmd/restic']
+    const built = spawnSync('go', args, { cwd: module, encoding: 'utf8', timeout: 15 * 60_000 })
+    if (built.status === 0) return program
+    console.log(`restic could not be built: ${built.stderr.trim().split('\n').at(-1) ?? ''}`)
+    return undefined
+  } finally {
+    rmSync(module, { recursive: true, force: true })
+  }
+}
+
 /** Gives the environment variables that tell the tests where the programs are. */
 export async function prepareTools(): Promise<Record<string, string>> {
   installPackages()
   const versitygw = process.env['HOLDFAST_TEST_VERSITYGW'] ?? buildVersitygw()
   const s3db = process.env['HOLDFAST_TEST_S3DB'] ?? installS3db()
+  const restic = process.env['HOLDFAST_TEST_RESTIC'] ?? buildRestic()
   return {
     ...(versitygw !== undefined && { HOLDFAST_TEST_VERSITYGW: versitygw }),
     ...(s3db !== undefined && { HOLDFAST_TEST_S3DB: s3db }),
+    ...(restic !== undefined && { HOLDFAST_TEST_RESTIC: restic }),
   }
 }

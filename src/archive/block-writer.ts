@@ -9,7 +9,7 @@ import type { Bytes } from '../base/bytes.ts'
 import { toAppError } from '../base/errors.ts'
 import type { ByteStream } from '../base/streams.ts'
 import type { FrameCodec } from './codec.ts'
-import type { CodecPool } from './codec-pool.ts'
+import type { Block, CodecPool } from './codec-pool.ts'
 import type { Compression } from './manifest.ts'
 
 export interface BlockWriter {
@@ -27,7 +27,7 @@ export interface BlockWriter {
   end(): Promise<void>
   /** The other side failed: whoever waits here gets this error. */
   fail(error: unknown): void
-  /** The compressed stream; pull it once. */
+  /** The compressed stream; pull it once. Unless `copies`, a chunk is there until the next one is pulled. */
   output(): ByteStream
   /** `[container bytes, compressed bytes]` of the frames pulled so far, where frames exist; empties the list. */
   takeFrames(): [number, number][]
@@ -37,64 +37,62 @@ export interface BlockWriterOptions {
   compression: { type: Compression; level: number }
   pool: CodecPool
   blockSize?: number
-}
-
-interface Block {
-  memory: Buffer
-  used: number
+  /** Give memory that nothing else uses. */
+  copies?: boolean
 }
 
 interface Frame {
-  bytes: Bytes
-  /** Before compression. */
-  size: number
+  block: Block
+  /** Bytes of the block that are the frame, and what they were before compression. */
+  length: number
+  plain: number
 }
 
-/** How many compressed bytes wait for a slow storage. */
-const HELD = 8 * 1024 * 1024
+/** How many compressed frames wait for a slow storage. */
+const HELD = 4
 
 export const BLOCK_SIZE = 2 * 1024 * 1024
 
-export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: BlockWriterOptions): BlockWriter {
+export function blockWriter({
+  compression,
+  pool,
+  blockSize = BLOCK_SIZE,
+  copies = isStreamed(compression.type),
+}: BlockWriterOptions): BlockWriter {
   /** Each thread has a block in hand and one to come, so that none waits for the producer's next turn. */
   const limit = 2 * pool.threads
-  const spare: Block[] = []
   const frames: [number, number][] = []
   const queue: Promise<Frame>[] = []
   const wakeProducer = gate()
   const wakeConsumer = gate()
-  let current = newBlock()
+  const codec = frameCodec(compression.type)
+  let current = pool.take(blockSize)
+  let used = 0
   let before = 0
   /** Blocks handed over and not yet compressed. */
   let inFlight = 0
-  /** Bytes compressed and not yet pulled, those in the consumer's hands included. */
+  /** Frames compressed and not yet pulled, the one in the consumer's hands included. */
   let held = 0
   let ended = false
   let failure: Error | undefined
 
-  function newBlock(): Block {
-    return { memory: Buffer.from(new SharedArrayBuffer(blockSize)), used: 0 }
-  }
-
-  async function compressed(block: Block): Promise<Frame> {
-    const plain = block.memory.subarray(0, block.used)
-    const codec = frameCodec(compression.type)
-    // The block is used again, so what leaves here is a copy.
-    const bytes =
-      codec === undefined
-        ? Uint8Array.from(plain)
-        : await pool.run({ kind: 'compress', codec, level: compression.level }, plain)
+  async function compressed(block: Block, plain: number): Promise<Frame> {
+    let frame: Frame = { block, length: plain, plain }
+    if (codec !== undefined) {
+      const { size, output } = await pool.run({ kind: 'compress', codec, level: compression.level }, block, plain)
+      block.release()
+      frame = { block: output, length: size, plain }
+    }
     inFlight -= 1
-    held += bytes.length
-    spare.push(block)
+    held += 1
     wakeProducer.open()
-    return { bytes, size: plain.length }
+    return frame
   }
 
   function handOver(): void {
-    before += current.used
+    before += used
     inFlight += 1
-    const result = compressed(current)
+    const result = compressed(current, used)
     result.catch((error: unknown) => fail(error))
     queue.push(result)
     wakeConsumer.open()
@@ -106,8 +104,8 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
     await new Promise((resolve) => setImmediate(resolve))
     while (failure === undefined && (inFlight >= limit || held >= HELD)) await wakeProducer.wait()
     if (failure !== undefined) throw failure
-    current = spare.pop() ?? newBlock()
-    current.used = 0
+    current = pool.take(blockSize)
+    used = 0
   }
 
   function fail(error: unknown): void {
@@ -122,10 +120,12 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
       if (failure !== undefined) throw failure
       const next = queue.shift()
       if (next === undefined) return
-      const { bytes, size } = await next
-      if (frameCodec(compression.type) !== undefined) frames.push([size, bytes.length])
-      yield bytes
-      held -= bytes.length
+      const { block, length, plain } = await next
+      if (codec !== undefined) frames.push([plain, length])
+      const bytes = block.memory.subarray(0, length)
+      yield copies ? Uint8Array.from(bytes) : bytes
+      block.release()
+      held -= 1
       wakeProducer.open()
     }
   }
@@ -133,39 +133,39 @@ export function blockWriter({ compression, pool, blockSize = BLOCK_SIZE }: Block
   return {
     blockSize,
     get offset() {
-      return before + current.used
+      return before + used
     },
     get memory() {
       return current.memory
     },
     get used() {
-      return current.used
+      return used
     },
     advance(bytes) {
-      current.used += bytes
+      used += bytes
     },
     room(bytes) {
-      return blockSize - current.used >= bytes ? undefined : flush()
+      return blockSize - used >= bytes ? undefined : flush()
     },
     write(bytes) {
-      if (blockSize - current.used >= bytes.length) {
-        current.memory.set(bytes, current.used)
-        current.used += bytes.length
+      if (blockSize - used >= bytes.length) {
+        current.memory.set(bytes, used)
+        used += bytes.length
         return undefined
       }
       return (async () => {
         for (let at = 0; at < bytes.length;) {
-          if (current.used === blockSize) await flush()
-          const count = Math.min(blockSize - current.used, bytes.length - at)
-          current.memory.set(bytes.subarray(at, at + count), current.used)
-          current.used += count
+          if (used === blockSize) await flush()
+          const count = Math.min(blockSize - used, bytes.length - at)
+          current.memory.set(bytes.subarray(at, at + count), used)
+          used += count
           at += count
         }
       })()
     },
     async end() {
       if (failure !== undefined) throw failure
-      if (current.used > 0 || before === 0) handOver()
+      if (used > 0 || before === 0) handOver()
       ended = true
       wakeConsumer.open()
     },

@@ -2,46 +2,67 @@
  * Frames: independently compressed pieces of a payload, so that all cores work and a single file can be read without
  * the rest. Concatenated zstd frames are one zstd file, concatenated gzip members are one gzip file.
  */
-import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { hashOf } from './container.ts'
+import { zstdCompressor, zstdExpander, type FrameFunction } from './zstd-frames.ts'
 
 export type FrameCodec = 'zstd' | 'gzip'
 
 export type CodecTask =
   | { kind: 'compress'; codec: FrameCodec; level: number }
-  | { kind: 'expand'; codec: FrameCodec; size: number }
+  /** `spans`: offset and length, in turn, of pieces of the frame whose hashes are wanted. */
+  | { kind: 'expand'; codec: FrameCodec; size: number; spans: number[] }
 
-/** Output lies in memory that nothing else uses, so that it can be moved between threads. */
-export function runCodec(task: CodecTask, input: Uint8Array): Uint8Array<ArrayBuffer> {
-  return task.kind === 'compress' ? compress(task.codec, task.level, input) : expand(task.codec, task.size, input)
+export interface CodecResult {
+  /** Bytes put into the output. */
+  size: number
+  hashes: string[]
 }
 
-/**
- * Without zstd's own checksum: content and parts have their SHA-256. The output buffer holds the worst case, so that
- * there is one; the system gives only the pages that are written to, and gets them back at once. A thread makes little
- * other garbage, so that its collector would let tens of megabytes of them gather.
- */
-function compress(codec: FrameCodec, level: number, input: Uint8Array): Uint8Array<ArrayBuffer> {
-  const chunkSize = input.length + (input.length >> 7) + 4096
-  const output =
-    codec === 'gzip'
-      ? gzipSync(input, { level, chunkSize, memLevel: 9 })
-      : zstdCompressSync(input, {
-          params: { [constants.ZSTD_c_compressionLevel]: level },
-          chunkSize,
-          pledgedSrcSize: input.length,
-        })
-  const own = Uint8Array.from(output)
-  if (output.buffer instanceof ArrayBuffer && output.buffer.byteLength === chunkSize) output.buffer.transfer(0)
-  return own
+/** What a task's output has to have room for: the worst case, and for what is expanded a byte by which more shows. */
+export const outputSize = (task: CodecTask, inputLength: number): number =>
+  task.kind === 'expand' ? task.size + 1 : inputLength + (inputLength >> 7) + 4096
+
+const coders = new Map<string, FrameFunction>()
+
+function coder(key: string, make: () => FrameFunction): FrameFunction {
+  const known = coders.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  coders.set(key, made)
+  return made
 }
 
-function expand(codec: FrameCodec, size: number, input: Uint8Array): Uint8Array<ArrayBuffer> {
-  // The recorded size bounds the output: a frame that wants to be larger is damage or a bomb.
-  // One byte more, else a full buffer would be followed by a second one.
-  const options = { maxOutputLength: Math.max(size, 1), chunkSize: size + 64 }
-  const output = codec === 'gzip' ? gunzipSync(input, options) : zstdDecompressSync(input, options)
-  if (output.length !== size) throw new Error(`frame holds ${output.length} bytes instead of ${size}`)
-  return output.buffer instanceof ArrayBuffer && output.buffer.byteLength === size + 64
-    ? new Uint8Array(output.buffer, 0, size)
-    : Uint8Array.from(output)
+export function runCodec(task: CodecTask, input: Uint8Array, output: Uint8Array): CodecResult {
+  if (task.kind === 'compress') {
+    const { codec, level } = task
+    const compress = coder(`${codec} ${level}`, () => (codec === 'gzip' ? gzip(level) : zstdCompressor(level)))
+    return { size: compress(input, output), hashes: [] }
+  }
+  const { codec, spans } = task
+  const expand = coder(codec, () => (codec === 'gzip' ? gunzip : zstdExpander()))
+  const size = expand(input, output)
+  if (size !== task.size) throw new Error(`frame holds ${size} bytes instead of ${task.size}`)
+  const hashes: string[] = []
+  for (let at = 0; at < spans.length; at += 2) {
+    const start = spans[at] as number
+    hashes.push(hashOf(output.subarray(start, start + (spans[at + 1] as number))))
+  }
+  return { size, hashes }
+}
+
+function gzip(level: number): FrameFunction {
+  return (input, output) => put(gzipSync(input, { level, chunkSize: output.length, memLevel: 9 }), output)
+}
+
+/** The size of the output bounds what comes: a frame that wants to be larger is damage or a bomb. */
+const gunzip: FrameFunction = (input, output) =>
+  put(gunzipSync(input, { maxOutputLength: output.length, chunkSize: output.length + 64 }), output)
+
+/** The memory goes back at once: a thread makes little other garbage, so that its collector would let it gather. */
+function put(bytes: Buffer<ArrayBuffer>, output: Uint8Array): number {
+  const { length } = bytes
+  output.set(bytes)
+  if (length > 256 * 1024 && bytes.buffer.byteLength >= output.length) bytes.buffer.transfer(0)
+  return length
 }

@@ -12,6 +12,8 @@ import type { Piece } from './payload-reader.ts'
 export class PieceCursor {
   readonly #pieces: AsyncGenerator<Piece>
   readonly #transient: boolean
+  /** As it came, and with memory of its own where others may keep what they got. */
+  #given: Piece | undefined
   #piece: Piece | undefined
 
   /** `transient`: what was given is not used any more when other bytes are fetched. */
@@ -23,10 +25,19 @@ export class PieceCursor {
   async next(): Promise<boolean> {
     const step = await this.#pieces.next()
     const piece = step.done ? undefined : step.value
-    // The same one may come twice. Collected by and by, they would take a hundred megabytes.
-    if (this.#transient && this.#piece !== piece) free(this.#piece)
-    this.#piece = piece
+    // The same one may come twice.
+    if (this.#given !== piece) {
+      if (this.#transient) this.#given?.release?.()
+      this.#given = piece
+      this.#piece = piece === undefined || this.#transient ? piece : kept(piece)
+    }
     return !step.done
+  }
+
+  /** The hash of these bytes, if it was made already where they were expanded. */
+  hash(at: number, length: number): string | undefined {
+    const known = this.#piece?.hashes?.get(at)
+    return known?.length === length ? known.hash : undefined
   }
 
   /** The bytes from `at` on that are in hand, at most `length`; undefined if others must be fetched first. */
@@ -49,8 +60,15 @@ export class PieceCursor {
   }
 }
 
-function free(piece: Piece | undefined): void {
-  if (piece?.own === true && piece.bytes.buffer instanceof ArrayBuffer) piece.bytes.buffer.transfer(0)
+function kept(piece: Piece): Piece {
+  if (piece.release === undefined) return piece
+  const own: Piece = {
+    at: piece.at,
+    bytes: Uint8Array.from(piece.bytes),
+    ...(piece.hashes && { hashes: piece.hashes }),
+  }
+  piece.release()
+  return own
 }
 
 export async function* contentOf(
@@ -63,7 +81,8 @@ export async function* contentOf(
   const inHand =
     length > 0 && place.packed === undefined && place.extents === undefined ? cursor.peek(place.at, length) : undefined
   if (inHand?.length === length) {
-    if (hashOf(inHand) !== place.hash) throw damaged(entry, 'does not have the content that was backed up')
+    if ((cursor.hash(place.at, length) ?? hashOf(inHand)) !== place.hash)
+      throw damaged(entry, 'does not have the content that was backed up')
     yield inHand
     return
   }

@@ -29,7 +29,7 @@ export async function* exportArchive(
   format: ExportFormat,
 ): ByteStream & AsyncGenerator<Uint8Array> {
   const pool = codecPool(1)
-  const blocks = blockWriter({ compression: { type: 'none', level: 0 }, pool })
+  const blocks = blockWriter({ compression: { type: 'none', level: 0 }, pool, copies: true })
   const container = format === 'zip' ? zipWriter(blocks, 6) : tarWriter(blocks)
   const writing = (async () => {
     for await (const entry of entries) {

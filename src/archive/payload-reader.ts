@@ -5,7 +5,7 @@ import type { Bytes } from '../base/bytes.ts'
 import { AppError } from '../base/errors.ts'
 import type { ByteStream } from '../base/streams.ts'
 import type { ByteSource } from './cipher.ts'
-import type { CodecPool } from './codec-pool.ts'
+import type { Block, CodecPool } from './codec-pool.ts'
 import type { FrameCodec } from './codec.ts'
 import type { Compression } from './manifest.ts'
 
@@ -13,8 +13,10 @@ import type { Compression } from './manifest.ts'
 export interface Piece {
   at: number
   bytes: Bytes
-  /** Nothing else uses the memory. */
-  own?: boolean
+  /** The bytes are not used any more, and may become others. */
+  release?(): void
+  /** Hashes of spans that lie in this piece whole, where they are known already, by their start. */
+  hashes?: Map<number, { length: number; hash: string }>
 }
 
 /** Container bytes `start…end`, in order and without overlaps. */
@@ -24,7 +26,10 @@ export interface Span {
 }
 
 export interface PayloadReader {
-  /** Gives at least the wanted spans, in order; what lies between near spans may come too. */
+  /**
+   * Gives at least the wanted spans, in order; what lies between near spans may come too. The same piece may come twice
+   * in a row.
+   */
   pieces(spans: AsyncIterable<Span>): AsyncGenerator<Piece>
 }
 
@@ -135,21 +140,27 @@ function frameReader(
   }
 
   /** Compressed frames first…last as they lie. */
-  async function* compressed(first: number, last: number): AsyncGenerator<{ frame: number; bytes: Uint8Array }> {
+  async function* compressed(
+    first: number,
+    last: number,
+  ): AsyncGenerator<{ frame: number; block: Block; length: number }> {
     const range = { start: stored[first] as number, end: stored[last + 1] as number }
     let frame = first
-    for await (const bytes of splitAt(source.read(range), (n) => frames[first + n]?.[1]))
-      yield { frame: frame++, bytes }
+    const sizeOf = (n: number): number => (first + n <= last ? (frames[first + n] as [number, number])[1] : 0)
+    for await (const cut of splitAt(source.read(range), sizeOf, pool)) yield { frame: frame++, ...cut }
   }
 
-  async function expand(frame: number, bytes: Uint8Array): Promise<Piece> {
-    const size = (frames[frame] as [number, number])[0]
+  async function expand(frame: number, input: Block, length: number, wanted: Span[]): Promise<Piece> {
+    const [size] = frames[frame] as [number, number]
+    const at = starts[frame] as number
+    const spans = wanted.flatMap(({ start, end }) => [start - at, end - start])
     try {
-      return {
-        at: starts[frame] as number,
-        bytes: await pool.run({ kind: 'expand', codec, size }, bytes, true),
-        own: true,
-      }
+      const { output, hashes } = await pool.run({ kind: 'expand', codec, size, spans }, input, length)
+      input.release()
+      const known = new Map(
+        wanted.map(({ start, end }, n) => [start, { length: end - start, hash: hashes[n] as string }]),
+      )
+      return { at, bytes: output.memory.subarray(0, size), release: () => output.release(), hashes: known }
     } catch (error) {
       throw new AppError('backup.damaged', `frame ${frame} of ${source.what} cannot be decompressed`, { cause: error })
     }
@@ -158,18 +169,40 @@ function frameReader(
   return {
     async *pieces(spans) {
       const ahead: Promise<Piece>[] = []
+      /** Spans that came and are not in a frame that was taken yet. */
+      const seen: Span[] = []
       let nextFrame = 0
       let newest: Promise<Piece> | undefined
+      const watched = async function* (): AsyncGenerator<Span> {
+        for await (const span of spans) {
+          seen.push(span)
+          yield span
+        }
+      }
+      /** Those that the frame holds whole; their hashes are made where it is expanded. */
+      const within = (frame: number): Span[] => {
+        const [start, end] = [starts[frame] as number, starts[frame + 1] as number]
+        const found: Span[] = []
+        let passed = 0
+        while (passed < seen.length && (seen[passed] as Span).start < end) {
+          const span = seen[passed] as Span
+          if (span.end > end) break
+          if (span.start >= start) found.push(span)
+          passed += 1
+        }
+        seen.splice(0, passed)
+        return found
+      }
       try {
-        for await (const { start, end } of runs(spans, CHUNK)) {
+        for await (const { start, end } of runs(watched(), CHUNK)) {
           const first = Math.max(nextFrame, frameAt(start))
           const last = Math.min(frameAt(Math.max(end - 1, start)), frames.length - 1)
           // The frame where the last run ended may hold the beginning of this one.
           if (newest !== undefined && frameAt(start) < nextFrame) ahead.push(newest)
           if (first > last) continue
           nextFrame = last + 1
-          for await (const { frame, bytes } of compressed(first, last)) {
-            const piece = expand(frame, bytes)
+          for await (const { frame, block, length } of compressed(first, last)) {
+            const piece = expand(frame, block, length, within(frame))
             piece.catch(() => {})
             ahead.push(piece)
             newest = piece
@@ -178,31 +211,39 @@ function frameReader(
         }
         while (ahead.length > 0) yield await (ahead.shift() as Promise<Piece>)
       } finally {
-        await Promise.allSettled(ahead)
+        for (const result of await Promise.allSettled(ahead))
+          if (result.status === 'fulfilled') result.value.release?.()
       }
     },
   }
 }
 
-/** Re-cuts a stream into pieces of the given sizes, as long as `sizeOf` knows one. */
-async function* splitAt(input: ByteStream, sizeOf: (n: number) => number | undefined): AsyncGenerator<Uint8Array> {
+/** Re-cuts a stream into blocks of the given sizes, until one is 0. */
+async function* splitAt(
+  input: ByteStream,
+  sizeOf: (n: number) => number,
+  pool: CodecPool,
+): AsyncGenerator<{ block: Block; length: number }> {
   let number = 0
-  let size = sizeOf(0) ?? 0
-  let piece = Buffer.allocUnsafeSlow(size)
+  let length = sizeOf(0)
+  let block = pool.take(length)
   let filled = 0
   for await (const chunk of input) {
     for (let at = 0; at < chunk.length;) {
-      const count = Math.min(size - filled, chunk.length - at)
-      piece.set(chunk.subarray(at, at + count), filled)
+      const count = Math.min(length - filled, chunk.length - at)
+      block.memory.set(chunk.subarray(at, at + count), filled)
       filled += count
       at += count
-      if (filled < size) continue
-      yield piece
+      if (filled < length) continue
+      yield { block, length }
       number += 1
-      size = sizeOf(number) ?? 0
-      piece = Buffer.allocUnsafeSlow(size)
+      length = sizeOf(number)
       filled = 0
-      if (size === 0 && at < chunk.length) throw new AppError('backup.damaged', 'more bytes than frames')
+      if (length === 0) {
+        if (at < chunk.length) throw new AppError('backup.damaged', 'more bytes than frames')
+        break
+      }
+      block = pool.take(length)
     }
   }
 }

@@ -20,7 +20,6 @@ import type { RunReport } from './model/report.ts'
 import type { ReportSettings } from './model/settings.ts'
 import type { Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
-import { notYet } from './model/later.ts'
 import type { Notifier } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
 import type { Run } from './model/run.ts'
@@ -35,6 +34,7 @@ import { databaseSource, databaseTarget, trialOf } from './sources/databases.ts'
 import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
 import { filesTarget } from './sources/files/target.ts'
+import type { S3dbTargetSettings } from './sources/s3db/target.ts'
 import { localFolders } from './storage/local-folders.ts'
 import { parseStorageUrl } from './storage/open.ts'
 import { openWrapped } from './storage/open-wrapped.ts'
@@ -71,6 +71,8 @@ export interface App extends AsyncDisposable {
   source(settings: SourceSettings, options?: { vaults?: readonly string[] }): Promise<Source>
   filesTarget(settings: FilesTargetSettings): Target
   databaseTarget(settings: DatabaseTargetSettings): Promise<Target>
+  /** The database is made if it is not there. */
+  s3dbTarget(connection: Secret | string, settings: S3dbTargetSettings): Promise<Target>
   readonly log: Log
   notifier(name: string): Promise<Notifier>
   /** Sends a test message through it. */
@@ -173,7 +175,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       throw new AppError('job.not-found', `there is no job ${name}`, hintOf(Object.keys(settings.jobs)))
     },
     async source(source, { vaults: into = [] } = {}) {
-      if (source.type === 's3db') throw notYet('source', source.type)
+      if (source.type === 's3db') return (await import('./sources/s3db/settings.ts')).s3dbSource(source.options)
       if (source.type !== 'files') return databaseSource(source)
       const folders = into.flatMap((name) => localFolders((settings.vaults[name] ?? adHoc(name)).storage))
       refuseInsideVault(source.paths, folders)
@@ -181,6 +183,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     },
     filesTarget,
     databaseTarget,
+    s3dbTarget: async (connection, how) =>
+      (await import('./sources/s3db/settings.ts')).s3dbRestoreTarget(connection, how),
     async notifier(name) {
       const notifier = settings.notify[name]
       if (notifier === undefined) throw new AppError('config.invalid', `there is no notifier ${name}`)

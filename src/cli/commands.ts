@@ -27,6 +27,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'dump', load: () => import('./commands/dump.ts') },
   { name: 'copy', load: () => import('./commands/copy.ts') },
   { name: 'stats', load: () => import('./commands/stats.ts') },
+  { name: 's3db', load: () => import('./commands/s3db.ts') },
   { name: 'tag', load: () => import('./commands/tag.ts') },
   { name: 'job', load: () => import('./commands/job.ts') },
   { name: 'run', load: () => import('./commands/run.ts') },

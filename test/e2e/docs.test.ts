@@ -41,7 +41,7 @@ test('every command that a document names exists', () => {
   const named = documents
     .filter((file) => !file.startsWith('docs/formats'))
     .flatMap((file) =>
-      [...read(file).matchAll(/(?:^|[`$ ])(?:\.\/)?holdfast ([a-z][a-z-]*)/gm)].map(
+      [...read(file).matchAll(/(?:^|[`$ ])(?:\.\/)?holdfast ([a-z][a-z0-9-]*)/gm)].map(
         (match) => [file, match[1] ?? ''] as const,
       ),
     )

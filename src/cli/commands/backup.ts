@@ -72,7 +72,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
       signal: context.signal,
       ...(options.type && { type: options.type }),
       ...(target === undefined && options.tag && { tags: options.tag }),
-      onDone: (done) => show(context, done),
+      onDone: (done) => showRun(context, done),
     },
   )
   if (options.to !== undefined) await hintEncryption(context, app, options.to, results)
@@ -198,7 +198,7 @@ async function dryRun(context: Context, app: App, jobs: Job[]): Promise<void> {
   }
 }
 
-function show({ out }: Context, { job, vault, run, result, error }: Results[number]): void {
+export function showRun({ out }: Context, { job, vault, run, result, error }: Results[number]): void {
   const seconds = run.startedAt && run.endedAt ? (run.endedAt.getTime() - run.startedAt.getTime()) / 1000 : 0
   const made = result?.backup
   out.settle()

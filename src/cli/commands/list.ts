@@ -52,7 +52,7 @@ export function backupJson(backup: Backup): Record<string, unknown> {
   }
 }
 
-function backupTable(backups: readonly Backup[], { out }: Context): string {
+export function backupTable(backups: readonly Backup[], { out }: Context): string {
   if (backups.length === 0) return 'no backups'
   const several = new Set(backups.map(({ vault }) => vault)).size > 1
   const rows = backups.map((backup) => [

@@ -79,9 +79,12 @@ const sqlite = settings({
 
 const s3db = settings({
   type: z.literal('s3db'),
-  connectionString: secret('The connection string of the s3db database.'),
-  resources: texts('The resources; all of them by default.').optional(),
-}).describe(later('An s3db database'))
+  url: secret('The connection string of the s3db database.').optional(),
+  connectionString: secret('The same as url.').optional(),
+  resources: texts('Names or patterns of resources; all of them by default.').optional(),
+  exclude: texts('Names or patterns of resources that are left out.').optional(),
+  concurrency: z.number().int().min(1).max(64).describe('Reads in flight; 32 by default.').optional(),
+}).describe('An s3db database; needs the package s3db.js.')
 
 const command = settings({
   type: z.literal('command'),

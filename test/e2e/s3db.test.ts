@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { holdfast, scratch, summary } from '../support/holdfast.ts'
+import { closeDatabases, folder, noS3db, openDatabase } from '../support/s3db.ts'
+
+after(closeDatabases)
+
+const skip = noS3db
+
+test(
+  'driver:s3db a database is backed up, listed, verified and restored from the command line',
+  { skip },
+  async (t) => {
+    const dir = scratch(t, 's3db')
+    symlinkSync(join(folder(), 'node_modules'), join(dir, 'node_modules'))
+    const url = `sqlite://${dir}/shop.sqlite`
+    const db = await openDatabase(url)
+    const items = await db.createResource({ name: 'items', attributes: { name: 'string', price: 'number|optional' } })
+    await items.insert({ id: 'one', name: 'Käse', price: 2.5 })
+    const env = { HOLDFAST_S3DB_CONNECTION: url, HOLDFAST_VAULT: './vault', HOLDFAST_PASSWORD: 'correct horse' }
+    const { run } = holdfast(dir)
+    const ok = async (args: string[], more: Record<string, string> = {}) => {
+      const ended = await run(args, { env: { ...env, ...more } })
+      assert.equal(ended.code, 0, ended.stderr)
+      return ended.stdout
+    }
+    const full = String(summary(await ok(['s3db', 'full', '--json']))['backup_id'])
+    assert.match(full, /^full-/)
+    await items.insert({ id: 'two', name: 'Brot' })
+    const second = String(summary(await ok(['s3db', 'incremental', '--json']))['backup_id'])
+    assert.match(second, /^incremental-/)
+    assert.match(await ok(['s3db', '--list']), new RegExp(`${full}[^]*${second}`))
+    assert.match(await ok(['list']), new RegExp(second))
+    assert.match(await ok(['s3db', '--status', second]), /completed/)
+    assert.match(await ok(['verify', second, '--level', 'V4']), /proved to V4/)
+
+    const copy = `file://${dir}/copy`
+    await ok(['s3db', 'restore', second], { HOLDFAST_S3DB_CONNECTION: copy })
+    const there = await openDatabase(copy)
+    assert.equal((await there.resources['items']?.get('one'))?.['name'], 'Käse')
+    assert.equal(await there.resources['items']?.count(), 2)
+
+    await items.update('one', { name: 'changed' })
+    const refused = await run(['s3db', 'restore', full], { env })
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /restore\.exists/)
+    assert.equal((await items.get('one'))['name'], 'changed')
+    await ok(['s3db', 'restore', full, '--overwrite', '--delete'])
+    assert.equal((await items.get('one'))['name'], 'Käse')
+    assert.equal(await items.count(), 1)
+
+    const wrong = await run(['s3db', 'restore', full], { env: { ...env, HOLDFAST_PASSWORD: 'wrong' } })
+    assert.equal(wrong.code, 12)
+
+    writeFileSync(
+      join(dir, 'holdfast.yaml'),
+      `version: 1\nvaults: { v: { storage: "file:./jobs", format: archive } }\njobs: { shop: { source: { type: s3db, url: "${url}" }, vaults: v } }\n`,
+    )
+    const job = summary(await ok(['backup', 'shop', '--json'], { HOLDFAST_VAULT: '' }))
+    assert.equal(job['status'], 'success')
+  },
+)
+
+test('without s3db.js the command says what to install, and a mistyped file is no empty database', async (t) => {
+  const { run, dir } = holdfast(scratch(t, 's3db'))
+  const ended = await run(['s3db', 'full', '--vault', './v'], {
+    env: { HOLDFAST_S3DB_CONNECTION: `sqlite://${dir}/no` },
+  })
+  assert.equal(ended.code, 14)
+  assert.match(ended.stderr, /npm install s3db\.js/)
+})

@@ -36,6 +36,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'jobs',
   ],
   testing: [...NOUNS, 'operations'],
+  library: [...NOUNS, 'app.ts', 'operations', 'config'],
   http: [...NOUNS, 'app.ts'],
   's3db-plugin': [...NOUNS, 'app.ts'],
   cli: [...NOUNS, 'app.ts', 'operations', 'http', 'config'],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { open, s3db, s3dbClient, s3dbTarget } from '../../src/index.ts'
 import { holdfast, scratch, summary } from '../support/holdfast.ts'
 import { closeDatabases, folder, noS3db, openDatabase } from '../support/s3db.ts'
 
@@ -62,6 +63,24 @@ test(
     assert.equal(job['status'], 'success')
   },
 )
+
+test('driver:s3db an open database is backed up and restored in place by the library', { skip }, async (t) => {
+  const dir = scratch(t, 's3db')
+  const db = await openDatabase(`sqlite://${dir}/app.sqlite`)
+  for (const name of ['users', 'logs']) await db.createResource({ name, attributes: { name: 'string' } })
+  await db.resources['users']?.insert({ id: 'a', name: 'Ann' })
+  await db.resources['logs']?.insert({ id: 'l', name: 'line' })
+  await using library = await open({ version: 1, server: { dataDir: `${dir}/state` } }, { env: {} })
+  const vault = `${dir}/vault`
+  const source = s3db(s3dbClient(db.client), { include: ['us*'] })
+  const { id, files } = await library.backup({ source, job: 'app', vault })
+  assert.equal(files, 2)
+  await db.resources['users']?.delete('a')
+  await library.restore({ vault, backup: id, target: s3dbTarget(s3dbClient(db.client)) })
+  await db.connect()
+  assert.equal((await db.resources['users']?.get('a'))?.['name'], 'Ann')
+  assert.equal(await db.resources['logs']?.count(), 1)
+})
 
 test('without s3db.js the command says what to install, and a mistyped file is no empty database', async (t) => {
   const { run, dir } = holdfast(scratch(t, 's3db'))

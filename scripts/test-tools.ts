@@ -20,6 +20,7 @@ const PACKAGES: Record<string, string> = {
   setfacl: 'acl',
   sqlite3: 'sqlite3',
   restic: 'restic',
+  '/usr/lib/postgresql/15/bin/postgres': 'postgresql-15',
 }
 
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'

@@ -10,6 +10,8 @@ export async function databaseSource(settings: DatabaseSourceSettings): Promise<
       return (await import('./command/source.ts')).command(settings)
     case 'sqlite':
       return (await import('./sqlite/source.ts')).sqlite(settings)
+    case 'postgres':
+      return (await import('./postgres/source.ts')).postgres(settings)
     default:
       throw notYet('source', settings.type)
   }
@@ -31,6 +33,8 @@ export async function databaseTarget(settings: DatabaseTargetSettings): Promise<
         ...(dryRun !== undefined && { dryRun }),
       })
     }
+    case 'postgres':
+      return (await import('./postgres/target.ts')).postgresTarget(settings)
     default:
       throw new AppError('config.invalid', `a restore to ${type} does not work yet in this version`)
   }
@@ -41,6 +45,18 @@ export async function trialOf(source: string): Promise<Trial | undefined> {
   switch (source) {
     case 'sqlite':
       return (await import('./sqlite/trial.ts')).sqliteTrial
+    case 'postgres':
+      return {
+        run: async () => [
+          {
+            level: 'V3',
+            ok: false,
+            untried: true,
+            detail:
+              'this version starts no PostgreSQL server of its own; restore to a new database to see rows compared',
+          },
+        ],
+      }
     default:
       return undefined
   }

@@ -47,12 +47,21 @@ const postgres = settings({
   ...tables,
   schemas: texts('Patterns of schemas.').optional(),
   excludeSchemas: texts('Patterns of schemas that are left out.').optional(),
-  method: z.enum(['logical', 'physical']).describe('Dumps, or base backups with WAL.').optional(),
+  method: z
+    .enum(['logical', 'physical'])
+    .describe('Dumps, or base backups with WAL; physical works in a later version.')
+    .optional(),
   slot: text('The replication slot of the physical method.').optional(),
   globals: flag('Roles and tablespaces too; true by default.').optional(),
-  parallel: z.number().int().min(1).max(32).describe('Connections that read at once; 2 by default.').optional(),
+  parallel: z
+    .number()
+    .int()
+    .min(1)
+    .max(32)
+    .describe('Connections that read at once; accepted, works in a later version.')
+    .optional(),
   programs,
-}).describe(later('PostgreSQL'))
+}).describe('PostgreSQL databases, each as of one snapshot.')
 
 const mysql = settings({
   type: z.literal('mysql'),

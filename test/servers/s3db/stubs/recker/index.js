@@ -1,4 +1,6 @@
-const absent = (name) => () => { throw new Error(`${name} of recker is not here`) }
+const absent = (name) => () => {
+  throw new Error(`${name} of recker is not here`)
+}
 export const createClient = absent('createClient')
 export const expandHTTP2Options = absent('expandHTTP2Options')
 export const parseHttp2Error = absent('parseHttp2Error')

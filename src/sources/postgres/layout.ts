@@ -1,0 +1,50 @@
+/** The tree of a PostgreSQL backup: docs/formats/database-dumps.md. */
+import * as z from 'zod'
+import { AppError } from '../../base/errors.ts'
+
+export const GLOBALS = 'globals.sql'
+export const ABOUT = 'database.json'
+export const DUMP = 'database.dump'
+
+/** A folder for each database; no name can be taken for another file or lead elsewhere. */
+export const folderName = (database: string): string =>
+  database.replaceAll(
+    /[%/.\u0000-\u001f]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  )
+
+const about = z.object({
+  holdfast: z.literal('postgres'),
+  version: z.literal(1),
+  database: z.string(),
+  serverVersion: z.number().int(),
+  encoding: z.string(),
+  collate: z.string(),
+  ctype: z.string(),
+  /** Rows of each table in the snapshot of the dump; not known where only some tables were dumped. */
+  tables: z.array(z.object({ schema: z.string(), name: z.string(), rows: z.number().int().nonnegative() })).optional(),
+})
+
+export type AboutPostgres = z.output<typeof about>
+
+export function parseAbout(bytes: Uint8Array, what: string): AboutPostgres {
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString())
+  } catch (cause) {
+    throw new AppError('backup.damaged', `${what} is not JSON`, { cause })
+  }
+  const parsed = about.safeParse(value, { jitless: true })
+  if (parsed.success) return parsed.data
+  throw new AppError('backup.damaged', `${what} does not describe a PostgreSQL database`, { cause: parsed.error })
+}
+
+/** Tables of users, with their rows, as one statement can count them. */
+export const TABLES = `select coalesce(jsonb_agg(jsonb_build_array(n.nspname, c.relname) order by n.nspname, c.relname), '[]')
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')`
+
+const pairs = z.array(z.tuple([z.string(), z.string()]))
+
+export const parsePairs = (text: string): [string, string][] => pairs.parse(JSON.parse(text))

@@ -1,0 +1,67 @@
+/** A throw-away PostgreSQL cluster from Debian, as an unprivileged user, on a random port of loopback. */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort } from './processes.ts'
+
+const BIN = '/usr/lib/postgresql/15/bin'
+export const PASSWORD = 'pg-secret-4711'
+
+/** Why PostgreSQL cannot be tested here, if it cannot. */
+export const noPostgres: string | undefined = existsSync(join(BIN, 'initdb'))
+  ? undefined
+  : 'PostgreSQL 15 is not installed'
+
+export interface PostgresServer {
+  port: number
+  /** Runs SQL as the superuser, gives what it prints. */
+  sql(database: string, text: string): string
+  stop(): Promise<void>
+}
+
+export async function startPostgres(): Promise<PostgresServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-postgres-'))
+  const [uid, gid] = process.getuid?.() === 0 ? [65_534, 65_534] : [undefined, undefined]
+  const as = uid === undefined ? {} : { uid, gid }
+  if (uid !== undefined) chownSync(folder, uid, gid ?? uid)
+  const password = join(folder, 'password')
+  writeFileSync(password, PASSWORD)
+  chmodSync(password, 0o644)
+  const data = join(folder, 'data')
+  const env = { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8' }
+  const init = ['-D', data, '-U', 'admin', '-A', 'scram-sha-256', `--pwfile=${password}`, '-E', 'UTF8', '--no-sync']
+  execFileSync(join(BIN, 'initdb'), init, { ...as, env, stdio: 'ignore' })
+  const port = await freePort()
+  const child = spawn(
+    join(BIN, 'postgres'),
+    ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-k', '', '-c', 'fsync=off'],
+    { ...as, env, stdio: 'ignore' },
+  )
+  const sql = (database: string, text: string): string =>
+    execFileSync('psql', ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database], {
+      input: text,
+      encoding: 'utf8',
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...env, PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'admin', PGPASSWORD: PASSWORD },
+    }).trim()
+  for (let tries = 0; ; tries += 1) {
+    try {
+      sql('postgres', 'select 1')
+      break
+    } catch (error) {
+      if (tries > 100) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+  return {
+    port,
+    sql,
+    async stop() {
+      child.kill('SIGINT')
+      if (child.exitCode === null) await once(child, 'exit')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}

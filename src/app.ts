@@ -136,9 +136,13 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     )
     try {
       const found = await formatOf(storage)
-      if ((found ?? vaultSettings.format) === 'repository') throw repositoryNotYet(storage.name, found !== undefined)
+      if (found === undefined && vaultSettings.format === 'repository') throw noNewRepository(storage.name)
       if (found !== undefined && overrides.format !== undefined && overrides.format !== found)
         throw new AppError('vault.unsupported', `the vault at ${storage.name} has the format ${found}`)
+      if (found === 'repository') {
+        const { repositoryVault } = await import('./repository/vault.ts')
+        return await repositoryVault({ storage, settings: vaultSettings, ...(askPassword && { askPassword }) })
+      }
       return await archiveVault({
         storage,
         settings: vaultSettings,
@@ -280,14 +284,10 @@ async function formatOf(storage: Storage): Promise<VaultSettings['format'] | und
   return undefined
 }
 
-function repositoryNotYet(name: string, exists: boolean): AppError {
-  return new AppError(
-    'vault.unsupported',
-    exists ? `${name} is a restic repository` : `a vault of format repository was asked for at ${name}`,
-    {
-      hint: 'This version works with archive vaults: say --format archive, or choose another place.',
-    },
-  )
+function noNewRepository(name: string): AppError {
+  return new AppError('vault.unsupported', `there is no repository at ${name}, and this version makes none`, {
+    hint: 'Make it with `restic init`, or say --format archive. Repositories of restic are listed, restored and verified.',
+  })
 }
 
 function hintOf(known: string[]): { hint?: string } {

@@ -7,7 +7,7 @@ import { collect } from '../base/streams.ts'
 import type { Secret } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { Cancel } from '../model/vault.ts'
-import { BlobIndex, PENDING, type BlobPlace } from './blob-index.ts'
+import { BlobIndex, PENDING } from './blob-index.ts'
 import { BlockReader } from './block-reader.ts'
 import { CONFIG_KEY, encodeConfig, newConfig, parseConfig, type RepositoryConfig } from './config.ts'
 import { seal, sealKey, unseal, type SealKey } from './crypto.ts'
@@ -256,7 +256,8 @@ export async function readBlob(
   let failure: unknown
   for (const place of places) {
     try {
-      const sealed = await readPlace(blocks, packs.id(place.pack), type, place, cancel)
+      // What is wanted next mostly lies near it.
+      const sealed = await blocks.near(packs.id(place.pack), place.offset, place.length, cancel)
       return decodeBlob(key, sealed, { type, id, uncompressedLength: place.uncompressedLength })
     } catch (error) {
       if (!isAppError(error, 'backup.damaged', 'storage.not-found', 'storage.truncated')) throw error
@@ -268,17 +269,6 @@ export async function readBlob(
   throw new AppError('backup.damaged', `${type} blob ${id.slice(0, 8)} is not in ${storage.name}: ${why}`, {
     cause: failure,
   })
-}
-
-/** Trees lie close together and are read one after the other; data is read as it is asked for. */
-async function readPlace(
-  blocks: BlockReader,
-  pack: string,
-  type: BlobType,
-  { offset, length }: BlobPlace,
-  cancel: Cancel,
-): Promise<Uint8Array> {
-  return type === 'tree' ? blocks.near(pack, offset, length, cancel) : blocks.exactly(pack, offset, length, cancel)
 }
 
 export async function readTree(repository: IndexedRepository, id: string, cancel: Cancel = {}): Promise<TreeNode[]> {

@@ -136,7 +136,8 @@ export function blockWriter({
       return before + used
     },
     get memory() {
-      return current.memory
+      // A block may be larger than was asked for: who fills it to its end would pass the end of the frame.
+      return current.memory.subarray(0, blockSize)
     },
     get used() {
       return used

@@ -16,14 +16,6 @@ function assertInside(path: string): void {
   throw new AppError('restore.unsafe', `the backup holds the name ${JSON.stringify(path)}, which leads elsewhere`)
 }
 
-/** Zip has no hard links: a further name becomes a symlink to the first one. */
-function withoutHardlink(member: SourceEntry): SourceEntry {
-  const { hardlink, ...rest } = member
-  if (hardlink === undefined) return member
-  const up = '../'.repeat(member.path.split('/').length - 1)
-  return { ...rest, kind: 'symlink', mode: 0o777, size: 0, linkTarget: `${up}${hardlink}` }
-}
-
 export async function* exportArchive(
   entries: AsyncIterable<RestoredEntry>,
   format: ExportFormat,
@@ -38,7 +30,7 @@ export async function* exportArchive(
       if (entry.hardlink !== undefined) assertInside(entry.hardlink)
       // Holes are written out: the content comes whole here.
       const member: SourceEntry = { ...rest, sparse: false }
-      if (open === undefined) await container.member(format === 'zip' ? withoutHardlink(member) : member)
+      if (open === undefined) await container.member(member)
       else {
         const result = await container.file(member, readerOfStream(open()), () => undefined)
         if ('place' in result && result.size !== entry.size) {

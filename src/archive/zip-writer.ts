@@ -117,10 +117,10 @@ export function zipWriter(out: BlockWriter, level: number): ContainerWriter {
 
   return {
     async member(entry) {
+      const link = withoutHardlink(entry)
       // Devices and fifos have no form in zip: the index has them, and Holdfast restores them from there.
-      if (entry.kind !== 'directory' && entry.kind !== 'symlink' && entry.hardlink === undefined) return
-      const content = entry.kind === 'symlink' ? pathToBytes(entry.linkTarget ?? '') : new Uint8Array(0)
-      if (entry.hardlink === undefined) list(entry, await whole(entry, content))
+      if (link.kind !== 'directory' && link.kind !== 'symlink') return
+      list(link, await whole(link, link.kind === 'symlink' ? pathToBytes(link.linkTarget ?? '') : new Uint8Array(0)))
     },
     async file(entry, reader, known) {
       // Holes have no form in zip either: with extents the reader leaves them out, and the index says where they were.
@@ -242,4 +242,12 @@ function dosTime(seconds: number): [number, number] {
     (date.getUTCHours() << 11) | (date.getUTCMinutes() << 5) | (date.getUTCSeconds() >> 1),
     (year << 9) | ((date.getUTCMonth() + 1) << 5) | date.getUTCDate(),
   ]
+}
+
+/** Zip has no hard links: a further name becomes a symlink to the first one. The index of a backup has what it was. */
+function withoutHardlink(entry: Entry): Entry {
+  const { hardlink, ...rest } = entry
+  if (hardlink === undefined) return entry
+  const up = '../'.repeat(entry.path.split('/').length - 1)
+  return { ...rest, kind: 'symlink', mode: 0o777, size: 0, linkTarget: `${up}${hardlink}` }
 }

@@ -11,8 +11,13 @@ export interface BackupReport {
 
 const TICK_MS = 250
 
-export function backupReport(request: BackupRequest): BackupReport {
+/** `before`: what the job's last backup had, by which the time that is left is estimated until it proves too small. */
+export function backupReport(request: BackupRequest, before?: { files: number; bytes: number }): BackupReport {
   const counters = { filesDone: 0, bytesDone: 0, bytesStored: 0, current: '' }
+  const estimate = (): { filesTotal?: number; bytesTotal?: number } =>
+    before !== undefined && counters.bytesDone <= before.bytes && counters.filesDone <= before.files
+      ? { filesTotal: before.files, bytesTotal: before.bytes }
+      : {}
   let told = 0
   return {
     stage: (stage, detail) => request.onProgress?.({ type: 'stage', stage, ...(detail !== undefined && { detail }) }),
@@ -30,7 +35,7 @@ export function backupReport(request: BackupRequest): BackupReport {
       const now = performance.now()
       if (now - told < TICK_MS) return
       told = now
-      request.onProgress?.({ type: 'progress', stage: 'backup', counters: { ...counters } })
+      request.onProgress?.({ type: 'progress', stage: 'backup', counters: { ...counters, ...estimate() } })
     },
   }
 }

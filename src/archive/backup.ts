@@ -67,7 +67,7 @@ async function write(
   const { storage, writing } = context
   const sealer = await context.sealer()
   const pool = codecPool()
-  const report = backupReport(request)
+  const report = backupReport(request, plan.last?.manifest.stats)
   report.stage('backup', `${plan.type} backup`)
   const chain = reading(context, request.signal)
   const store = new EntryStore(chain, plan.parent)

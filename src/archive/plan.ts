@@ -7,6 +7,8 @@ import { brokenBy, byId, type KnownBackup } from './manifests.ts'
 export interface BackupPlan {
   type: BackupType
   parent?: KnownBackup
+  /** The job's newest backup, whatever its type: about as large as the one to come. */
+  last?: KnownBackup
   /** Said when the user asked for something else. */
   why?: string
 }
@@ -17,6 +19,16 @@ export function planBackup(
   backups: readonly KnownBackup[],
   leases: readonly FoundLease[],
   unusable: ReadonlySet<string> = new Set(),
+): BackupPlan {
+  const last = backups.findLast(({ manifest }) => manifest.job === request.job)
+  return { ...typeOf(request, backups, leases, unusable), ...(last && { last }) }
+}
+
+function typeOf(
+  request: BackupRequest,
+  backups: readonly KnownBackup[],
+  leases: readonly FoundLease[],
+  unusable: ReadonlySet<string>,
 ): BackupPlan {
   if (request.type === 'full') return { type: 'full' }
   const all = byId(backups)

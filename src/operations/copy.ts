@@ -49,6 +49,8 @@ export async function copy(
         onProgress: handle.onProgress,
       })
       handle.run.backupId = outcome.backup.id
+      // What must not be pruned there must not be pruned here.
+      if (backup.hold === true) await to.annotate(outcome.backup.id, { hold: true })
       deps.catalogue.saveBackup(outcome.backup)
       return { copy: outcome.backup, skipped: false }
     } finally {

@@ -165,3 +165,38 @@ test('no flag is ignored: what does not apply, or is no number, is refused', asy
   const [made] = await cli.json<{ proof: { level: string } }[]>(['list'])
   assert.equal(made?.proof.level, 'V1')
 })
+
+test('a hold is copied with its backup, and a dry run of verify notes nothing in the vault', async (t) => {
+  const cli = holdfast(scratch(t))
+  mkdirSync(join(cli.dir, 'data'))
+  writeFileSync(join(cli.dir, 'data/a'), 'content of a')
+  assert.equal((await cli.run(['backup', 'data', '--to', './one'])).code, 0)
+  assert.equal((await cli.run(['tag', 'latest', '--vault', './one', '--hold'])).code, 0)
+  assert.equal((await cli.run(['copy', 'latest', '--vault', './one', '--to', './two'])).code, 0)
+  const listed = async (): Promise<{ hold?: boolean; proof: { level: string } }> => {
+    const { stdout } = await cli.run(['list', '--vault', './two', '--json'])
+    const [backup] = JSON.parse(stdout) as { hold?: boolean; proof: { level: string } }[]
+    if (backup === undefined) throw new Error('nothing is listed')
+    return backup
+  }
+  assert.equal((await listed()).hold, true)
+  const dry = await cli.run(['verify', 'latest', '--vault', './two', '--level', 'V2', '--dry-run'])
+  assert.match(dry.stdout, /proved to V2/)
+  assert.equal((await listed()).proof.level, 'V0')
+  assert.equal((await cli.run(['verify', 'latest', '--vault', './two', '--level', 'V2'])).code, 0)
+  assert.equal((await listed()).proof.level, 'V2')
+})
+
+test('a second backup tells how far it is by the size of the first', async (t) => {
+  const cli = holdfast(scratch(t))
+  mkdirSync(join(cli.dir, 'data'))
+  for (let n = 0; n < 300; n += 1) writeFileSync(join(cli.dir, `data/${n}`), `content of ${n}`)
+  for (const [n, type] of ['full', 'full', 'incremental'].entries()) {
+    const { code, stdout } = await cli.run(['backup', 'data', '--to', './vault', '--type', type, '--json'])
+    assert.equal(code, 0)
+    const totals = lines(stdout)
+      .filter(({ message_type: kind }) => kind === 'status')
+      .map(({ total_files: total }) => total)
+    assert.equal(totals[0], n === 0 ? undefined : 300)
+  }
+})

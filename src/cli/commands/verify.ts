@@ -46,6 +46,7 @@ export function register(program: Command, context: Context): void {
           const report = await verify(app.deps, vault, backup.id, level, {
             handle,
             signal: context.signal,
+            ...(context.options.dryRun === true && { dryRun: true }),
             source: backup.source,
             assertions: options.assert ?? app.settings.jobs[backup.job]?.verify.assert ?? [],
             ...(options.scratch !== undefined && { scratchDir: options.scratch }),

@@ -186,17 +186,3 @@ test('a hold is copied with its backup, and a dry run of verify notes nothing in
   assert.equal((await cli.run(['verify', 'latest', '--vault', './two', '--level', 'V2'])).code, 0)
   assert.equal((await listed()).proof.level, 'V2')
 })
-
-test('a second backup tells how far it is by the size of the first', async (t) => {
-  const cli = holdfast(scratch(t))
-  mkdirSync(join(cli.dir, 'data'))
-  for (let n = 0; n < 300; n += 1) writeFileSync(join(cli.dir, `data/${n}`), `content of ${n}`)
-  for (const [n, type] of ['full', 'full', 'incremental'].entries()) {
-    const { code, stdout } = await cli.run(['backup', 'data', '--to', './vault', '--type', type, '--json'])
-    assert.equal(code, 0)
-    const totals = lines(stdout)
-      .filter(({ message_type: kind }) => kind === 'status')
-      .map(({ total_files: total }) => total)
-    assert.equal(totals[0], n === 0 ? undefined : 300)
-  }
-})

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openVault, request } from '../../test/support/archive.ts'
+import type { Counters } from '../model/progress.ts'
+import { memory } from '../storage/memory.ts'
+
+test('a backup tells how far it is by the size of the last one, until it is larger', async () => {
+  const vault = await openVault(memory())
+  const told = async (type: 'full' | 'incremental', files: number): Promise<Counters[]> => {
+    const counters: Counters[] = []
+    const tree = Object.fromEntries(Array.from({ length: files }, (_, n) => [`file ${n}`, `content of ${n}`]))
+    await vault.backup(
+      request(tree, {
+        type,
+        onProgress: (event) => {
+          if (event.type === 'progress') counters.push(event.counters)
+        },
+      }),
+    )
+    return counters
+  }
+  const [first] = await told('full', 1)
+  assert.equal(first?.filesTotal, undefined)
+  const [second] = await told('full', 300)
+  assert.equal(second?.filesTotal, 1)
+  assert.equal(second.bytesTotal, 'content of 0'.length)
+  const [third] = await told('incremental', 300)
+  assert.equal(third?.filesTotal, 300)
+})

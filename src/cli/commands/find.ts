@@ -3,7 +3,7 @@ import { displayPath } from '../../base/paths.ts'
 import { formatSize } from '../../base/units.ts'
 import { entryJson } from '../entry-text.ts'
 import type { Context } from '../context.ts'
-import { globMatcher } from '../globs.ts'
+import { itemMatcher } from '../globs.ts'
 import { openVaults, withFilter, type VaultOptions } from '../vault-options.ts'
 
 export function register(program: Command, context: Context): void {
@@ -22,7 +22,7 @@ async function find(
   options: VaultOptions & { backup?: string; newest?: boolean },
 ): Promise<void> {
   const { out, signal } = context
-  const matchers = patterns.map((pattern) => exactMatcher(pattern))
+  const matchers = patterns.map((pattern) => itemMatcher(pattern))
   const seen = new Set<string>()
   let found = 0
   for (const vault of await openVaults(context, options)) {
@@ -58,14 +58,4 @@ async function find(
     }
   }
   if (found === 0) out.note('nothing was found')
-}
-
-/** Unlike a restore, a match on a folder does not list all that is in it. */
-function exactMatcher(pattern: string): (path: string) => boolean {
-  const matches = globMatcher(pattern)
-  return (path) => {
-    if (!matches(path)) return false
-    const parent = path.slice(0, Math.max(path.lastIndexOf('/'), 0))
-    return parent === '' || !matches(parent)
-  }
 }

@@ -20,8 +20,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { keysOf, openVault, type VaultOptions } from '../../test/support/archive.ts'
 import { scratch } from '../../test/support/holdfast.ts'
+import { backupFolder } from '../../test/support/odd-tree.ts'
 import type { BackupOutcome, Vault } from '../model/vault.ts'
-import { files, filesTarget } from '../sources/files/index.ts'
+import { filesTarget } from '../sources/files/index.ts'
 import { memory } from '../storage/memory.ts'
 import { faulty } from '../testing/faulty-storage.ts'
 
@@ -119,29 +120,15 @@ function picture(root: string): Record<string, unknown> {
   return found
 }
 
-async function take(
+const take = async (
   vault: Vault,
   root: string,
   type: 'full' | 'incremental' | 'differential',
   minute: number,
-): Promise<BackupOutcome> {
-  const source = files({ paths: [root] })
-  const reading = await source.read({ onWarning: (warning) => assert.fail(warning.message) })
-  try {
-    return await vault.backup({
-      job: 'job',
-      source: 'files',
-      paths: source.paths,
-      reading,
-      type,
-      tags: [],
-      host: 'here',
-      time: new Date(Date.UTC(2024, 2, 15, 1, minute)),
-    })
-  } finally {
-    await reading.close()
-  }
-}
+): Promise<BackupOutcome> =>
+  backupFolder(vault, root, { type, time: new Date(Date.UTC(2024, 2, 15, 1, minute)) }, (warning) =>
+    assert.fail(warning.message),
+  )
 
 const FORMS: Record<string, VaultOptions> = {
   'tar, zstd': {},

@@ -12,7 +12,7 @@ import type { WorkerReply, WorkerRequest } from './compress-worker.ts'
 /** Memory that all threads see. */
 export interface Block {
   readonly number: number
-  readonly memory: Buffer
+  readonly memory: Buffer<SharedArrayBuffer>
   /** It may be given to somebody else; more than once does no harm. */
   release(): void
 }
@@ -127,7 +127,7 @@ export function codecPool(threads: number = Math.min(availableParallelism(), 8))
     for (const { number } of fresh) thread.knows.add(number)
     const again = new Set(fresh.map(({ number }) => number))
     return {
-      blocks: fresh.map(({ number, memory }) => ({ number, memory: memory.buffer as unknown as SharedArrayBuffer })),
+      blocks: fresh.map(({ number, memory }) => ({ number, memory: memory.buffer })),
       dropped: dropped.filter((number) => !again.has(number)),
     }
   }

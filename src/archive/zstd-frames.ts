@@ -43,32 +43,25 @@ const EXPAND_SIMPLY: FrameFunction = (input, output) =>
   put(zstdDecompressSync(input, { maxOutputLength: output.length, chunkSize: output.length + 64 }), output)
 
 export function zstdCompressor(level: number): FrameFunction {
-  let context = contextOf(createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: level } }))
-  if (context === undefined) return COMPRESS_SIMPLY(level)
-  return (input, output) => {
-    context ??= contextOf(createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: level } }))
-    if (context === undefined) return COMPRESS_SIMPLY(level)(input, output)
-    const failure = feed(context, constants.ZSTD_e_end, input, output)
-    const [free, unread] = context.state as unknown as [number, number]
-    if (failure === undefined && unread === 0 && free > 0) return output.length - free
-    context = undefined
-    throw new Error(failure ?? 'a frame did not fit into its buffer')
-  }
+  const params = { [constants.ZSTD_c_compressionLevel]: level }
+  return withContext(() => createZstdCompress({ params }), constants.ZSTD_e_end, COMPRESS_SIMPLY(level))
 }
 
 /** `output` has one byte more than the frame should give, so that more shows. */
-export function zstdExpander(): FrameFunction {
-  let context = contextOf(createZstdDecompress())
-  if (context === undefined) return EXPAND_SIMPLY
+export const zstdExpander = (): FrameFunction =>
+  withContext(() => createZstdDecompress(), constants.ZSTD_e_continue, EXPAND_SIMPLY)
+
+function withContext(make: () => object, flush: number, simply: FrameFunction): FrameFunction {
+  let context: Context | undefined
   return (input, output) => {
-    context ??= contextOf(createZstdDecompress())
-    if (context === undefined) return EXPAND_SIMPLY(input, output)
-    const failure = feed(context, constants.ZSTD_e_continue, input, output)
-    const [free, unread] = context.state as unknown as [number, number]
+    context ??= contextOf(make())
+    if (context === undefined) return simply(input, output)
+    const failure = feed(context, flush, input, output)
+    const [free = 0, unread = input.length] = context.state
     if (failure === undefined && unread === 0 && free > 0) return output.length - free
     // What this frame left behind must not meet the next one.
     context = undefined
-    throw new Error(failure ?? 'the frame holds more than it should')
+    throw new Error(failure ?? 'the frame does not fit into its buffer')
   }
 }
 

@@ -17,7 +17,8 @@ export interface Storage {
    * Stores `body` under `key`, all or nothing: until it resolves, and after any failure or crash, readers see what
    * was there before. Resolves when the bytes are durable. Replaces, unless `ifAbsent`: then it rejects with
    * `storage.exists` when the key is taken (atomically where `can.conditionalCreate`, else by looking first).
-   * A stream of unknown length is stored in bounded memory, and is read at most once.
+   * A stream of unknown length is stored in bounded memory, and is read at most once. A chunk of it is used only until
+   * the next one is asked for: its memory may then hold other bytes. What is kept longer has to be copied.
    */
   put(key: string, body: Bytes | AsyncIterable<Bytes>, options?: PutOptions): Promise<StoredObject>
 

@@ -46,6 +46,23 @@ export const STORAGE_STRESS: readonly StressCheck[] = [
     },
   },
   {
+    name: 'lent-chunks',
+    promise: 'a chunk of a stream is used only until the next one is asked for: its memory may then hold other bytes',
+    async check({ storage, prefix }) {
+      const wanted = randomBytes(12 * MiB + 77)
+      const lent = Buffer.alloc(2 * MiB)
+      async function* lending(): AsyncGenerator<Bytes> {
+        for (let at = 0; at < wanted.length; at += lent.length) {
+          const count = wanted.copy(lent, 0, at, at + lent.length)
+          yield lent.subarray(0, count)
+          lent.fill(0xaa)
+        }
+      }
+      await storage.put(`${prefix}lent`, lending())
+      assert.ok(Buffer.from(await collect(storage.get(`${prefix}lent`))).equals(wanted))
+    },
+  },
+  {
     name: 'flat-memory',
     promise: 'a stream of 300 MB is stored and read in bounded memory',
     async check({ storage, prefix }) {

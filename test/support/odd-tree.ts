@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { linkSync, mkdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { files } from '../../src/sources/files/index.ts'
+import type { ReportWarning } from '../../src/model/progress.ts'
 import type { BackupOutcome, BackupRequest, Vault } from '../../src/model/vault.ts'
 import { readTree, type ReadTree } from './file-tree.ts'
 
@@ -116,9 +117,10 @@ export async function backupFolder(
   vault: Vault,
   root: string,
   more: Partial<BackupRequest> = {},
+  onWarning: ReportWarning = () => {},
 ): Promise<BackupOutcome> {
   const source = files({ paths: [root] })
-  const reading = await source.read({ onWarning: () => {} })
+  const reading = await source.read({ onWarning })
   try {
     return await vault.backup({
       job: 'job',

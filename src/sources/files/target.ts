@@ -4,6 +4,7 @@ import { throwIfAborted } from '../../base/streams.ts'
 import { formatSize } from '../../base/units.ts'
 import type { RestoredEntry } from '../../model/entry.ts'
 import type { RestoreEffect, RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
+import { noOutcome } from '../restored.ts'
 import { loadLibc } from './libc.ts'
 import { Extras } from './target-delete.ts'
 import { freeBytes, Items } from './target-items.ts'
@@ -31,21 +32,13 @@ async function write(
 ): Promise<RestoreOutcome> {
   throwIfAborted(options.signal)
   await refuseWhatDoesNotFit(settings)
-  const effects: Record<RestoreEffect, number> = {
-    create: 0,
-    replace: 0,
-    metadata: 0,
-    unchanged: 0,
-    keep: 0,
-    delete: 0,
-  }
-  const outcome: RestoreOutcome = { files: 0, bytes: 0, effects }
+  const outcome = noOutcome()
   const failures: Failures = { count: 0, codes: new Set(), first: undefined }
   const strip = settings.strip ?? ''
   const extras = settings.delete && new Extras(settings.delete.flatMap((path) => targetPath(path, strip) ?? []))
 
   const done = (entry: RestoredEntry, effect: RestoreEffect): void => {
-    effects[effect] += 1
+    outcome.effects[effect] += 1
     if (entry.kind !== 'directory' && (effect === 'create' || effect === 'replace')) outcome.files += 1
     options.onEntry?.(entry, effect)
   }

@@ -1,6 +1,6 @@
 /** The tree of a PostgreSQL backup: docs/formats/database-dumps.md. */
 import * as z from 'zod'
-import { AppError } from '../../base/errors.ts'
+import { parseDescription } from '../description.ts'
 
 export const GLOBALS = 'globals.sql'
 export const ABOUT = 'database.json'
@@ -27,17 +27,8 @@ const about = z.object({
 
 export type AboutPostgres = z.output<typeof about>
 
-export function parseAbout(bytes: Uint8Array, what: string): AboutPostgres {
-  let value: unknown
-  try {
-    value = JSON.parse(Buffer.from(bytes).toString())
-  } catch (cause) {
-    throw new AppError('backup.damaged', `${what} is not JSON`, { cause })
-  }
-  const parsed = about.safeParse(value, { jitless: true })
-  if (parsed.success) return parsed.data
-  throw new AppError('backup.damaged', `${what} does not describe a PostgreSQL database`, { cause: parsed.error })
-}
+export const parseAbout = (bytes: Uint8Array, what: string): AboutPostgres =>
+  parseDescription(about, bytes, what, 'a PostgreSQL database')
 
 /** Tables of users, with their rows, as one statement can count them. */
 export const TABLES = `select coalesce(jsonb_agg(jsonb_build_array(n.nspname, c.relname) order by n.nspname, c.relname), '[]')

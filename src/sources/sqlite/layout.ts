@@ -1,6 +1,6 @@
 /** The tree of an SQLite backup: docs/formats/database-dumps.md. One folder a database: its pages, then what is known of it. */
 import * as z from 'zod'
-import { AppError } from '../../base/errors.ts'
+import { parseDescription } from '../description.ts'
 
 export const ABOUT = 'database.json'
 const PAGES = /^(\d{7})\.pages$/
@@ -31,14 +31,5 @@ const about = z.object({
 
 export type AboutSqlite = z.output<typeof about>
 
-export function parseAbout(bytes: Uint8Array, what: string): AboutSqlite {
-  let value: unknown
-  try {
-    value = JSON.parse(Buffer.from(bytes).toString())
-  } catch (cause) {
-    throw new AppError('backup.damaged', `${what} is not JSON`, { cause })
-  }
-  const parsed = about.safeParse(value, { jitless: true })
-  if (parsed.success) return parsed.data
-  throw new AppError('backup.damaged', `${what} does not describe an SQLite database`, { cause: parsed.error })
-}
+export const parseAbout = (bytes: Uint8Array, what: string): AboutSqlite =>
+  parseDescription(about, bytes, what, 'an SQLite database')

@@ -6,12 +6,14 @@ import { memory } from '../storage/memory.ts'
 
 test('a backup tells how far it is by the size of the last one, until it is larger', async () => {
   const vault = await openVault(memory())
+  let day = 10
   const told = async (type: 'full' | 'incremental', files: number): Promise<Counters[]> => {
     const counters: Counters[] = []
     const tree = Object.fromEntries(Array.from({ length: files }, (_, n) => [`file ${n}`, `content of ${n}`]))
     await vault.backup(
       request(tree, {
         type,
+        time: new Date(`2024-03-${day++}T00:00:00Z`),
         onProgress: (event) => {
           if (event.type === 'progress') counters.push(event.counters)
         },

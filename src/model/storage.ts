@@ -78,6 +78,10 @@ export interface PutOptions extends CallOptions {
 export interface GetOptions extends CallOptions {
   /** `start` inclusive, `end` exclusive. */
   range?: { start: number; end: number }
+  /** Only this very object, by its etag: another in its place rejects with a permanent `storage.truncated`. */
+  etag?: string
+  /** Told the etag of what was found, before its first byte, where the storage knows it. */
+  onEtag?: (etag: string) => void
 }
 
 export interface SweepResult {

@@ -74,7 +74,7 @@ export const STORAGE_PROMISES: readonly StoragePromise[] = [
   },
   {
     name: 'replace',
-    promise: 'a second put replaces the first, and the etag changes',
+    promise: 'a second put replaces the first, the etag changes, and by the old one nothing is read',
     async check({ storage, prefix, signal }) {
       const key = `${prefix}replace`
       const first = await storage.put(key, utf8('the first'), { signal })
@@ -86,6 +86,8 @@ export const STORAGE_PROMISES: readonly StoragePromise[] = [
       if (etags.some((etag) => etag !== undefined)) {
         expect(first.etag !== second.etag, `both puts gave the etag ${first.etag}`)
         expect(second.etag === known.etag, `put gave the etag ${second.etag}, stat ${known.etag}`)
+        await expectCode('storage.truncated', collect(storage.get(key, { signal, etag: first.etag })))
+        expectBytes(await collect(storage.get(key, { signal, etag: second.etag })), utf8('second'))
       }
     },
   },

@@ -79,6 +79,10 @@ async function isFolder(root: string, folder: string, entry: Dirent): Promise<bo
   return (await statOf(join(root, folder, entry.name)))?.isDirectory() ?? false
 }
 
+/** Every put makes a new inode, so this changes even within one tick of the clock. */
+export const etagOf = ({ mtimeNs, ino, size }: BigIntStats): string =>
+  `${mtimeNs.toString(36)}-${ino.toString(36)}-${size.toString(36)}`
+
 export async function statOf(path: string): Promise<BigIntStats | undefined> {
   try {
     return await stat(path, { bigint: true })

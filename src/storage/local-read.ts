@@ -4,7 +4,8 @@ import type { Bytes } from '../base/bytes.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { GetOptions } from '../model/storage.ts'
 import { guarded, localError } from './local-errors.ts'
-import { checkRange, endsEarly } from './range.ts'
+import { etagOf } from './local-list.ts'
+import { checkRange, endsEarly, replaced } from './range.ts'
 
 const CHUNK = 1024 * 1024
 
@@ -13,7 +14,7 @@ export async function* readChunks(
   path: string,
   key: string,
   storage: string,
-  { range, signal }: GetOptions,
+  { range, signal, etag, onEtag }: GetOptions,
 ): AsyncGenerator<Bytes> {
   checkRange(range)
   throwIfAborted(signal)
@@ -21,9 +22,13 @@ export async function* readChunks(
   const file = await openFile(path, tried)
   let ahead: Promise<Bytes> | undefined
   try {
-    const stats = await guarded(tried, () => file.stat())
+    const stats = await guarded(tried, () => file.stat({ bigint: true }))
     if (!stats.isFile()) throw new AppError('storage.not-found', `cannot ${tried}: it is not a file`)
-    const end = Math.min(range?.end ?? stats.size, stats.size)
+    const found = etagOf(stats)
+    if (etag !== undefined && etag !== found) throw replaced(key, storage)
+    onEtag?.(found)
+    const size = Number(stats.size)
+    const end = Math.min(range?.end ?? size, size)
     let at = range?.start ?? 0
     const next = (): Promise<Bytes> => {
       const chunk = readAt(file, at, Math.min(CHUNK, end - at), tried)
@@ -39,7 +44,7 @@ export async function* readChunks(
       ahead = at < end ? next() : undefined
       yield chunk
     }
-    if (range !== undefined && range.end > stats.size) throw endsEarly(key, storage, range, stats.size)
+    if (range !== undefined && range.end > size) throw endsEarly(key, storage, range, size)
   } finally {
     await ahead?.catch(() => undefined)
     await file.close()

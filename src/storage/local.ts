@@ -10,7 +10,7 @@ import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { abortable } from './abortable.ts'
 import { guarded, localError } from './local-errors.ts'
 import { createTemporary, isTemporary, madeFolders, moveIntoPlace, syncFolder, type Modes } from './local-files.ts'
-import { statOf, walk } from './local-list.ts'
+import { etagOf, statOf, walk } from './local-list.ts'
 import { readChunks } from './local-read.ts'
 import { fileWriter, writeAll } from './local-write.ts'
 
@@ -148,9 +148,7 @@ export function local(settings: Omit<FileStorageSettings, 'type'>): Storage {
 }
 
 function described(key: string, stats: BigIntStats): StoredObject {
-  // Every put makes a new inode, so the etag changes even within one tick of the clock.
-  const etag = `${stats.mtimeNs.toString(36)}-${stats.ino.toString(36)}-${stats.size.toString(36)}`
-  return { key, size: Number(stats.size), modified: stats.mtime, etag }
+  return { key, size: Number(stats.size), modified: stats.mtime, etag: etagOf(stats) }
 }
 
 async function spaceOf(root: string): Promise<{ free: number; total: number }> {

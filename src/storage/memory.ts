@@ -5,7 +5,7 @@ import { checkKey, checkPrefix, compareKeys } from '../base/keys.ts'
 import { collect, throwIfAborted } from '../base/streams.ts'
 import type { Storage, StoredObject } from '../model/storage.ts'
 import { abortable } from './abortable.ts'
-import { checkRange, endsEarly } from './range.ts'
+import { checkRange, endsEarly, replaced } from './range.ts'
 
 const CHUNK = 256 * 1024
 
@@ -44,12 +44,14 @@ export function memory(name: string = randomUUID()): Storage {
       return described(held)
     },
 
-    async *get(key, { signal, range } = {}) {
+    async *get(key, { signal, range, etag, onEtag } = {}) {
       checkKey(key)
       checkRange(range)
       throwIfAborted(signal)
       const held = objects.get(key)
       if (held === undefined) throw missing(key)
+      if (etag !== undefined && etag !== held.etag) throw replaced(key, address)
+      onEtag?.(held.etag)
       const end = Math.min(range?.end ?? held.size, held.size)
       for (let at = range?.start ?? 0; at < end; at += CHUNK) {
         throwIfAborted(signal)

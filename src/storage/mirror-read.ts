@@ -35,7 +35,7 @@ export async function statOnAny(
 export async function* getFromAny(
   reading: Reading,
   key: string,
-  { range, signal }: GetOptions = {},
+  { range, signal, etag }: GetOptions = {},
 ): AsyncGenerator<Bytes> {
   const start = range?.start ?? 0
   let at = start
@@ -46,7 +46,7 @@ export async function* getFromAny(
       if (at > start && end === undefined) end = (await member.stat(key, { signal }))?.size ?? -1
       // That member has another object, or none.
       if (end !== undefined && end < at) continue
-      const own = end === undefined ? { signal } : { signal, range: { start: at, end } }
+      const own = { signal, etag, ...(end !== undefined && { range: { start: at, end } }) }
       for await (const chunk of member.get(key, own)) {
         at += chunk.length
         yield chunk

@@ -10,6 +10,13 @@ export function checkRange(range: Range): void {
     throw new AppError('storage.invalid', `cannot read the range ${range.start} to ${range.end}: it is not one`)
 }
 
+/** What was being read is no longer there to be read on. */
+export function replaced(key: string, storage: string): AppError {
+  return new AppError('storage.truncated', `cannot read on ${key} from ${storage}: it was replaced meanwhile`, {
+    details: { permanent: true },
+  })
+}
+
 /** A range that reaches past the end. Marked permanent: asking again would give the same. */
 export function endsEarly(key: string, storage: string, range: { start: number; end: number }, size: number): AppError {
   const asked = `bytes ${range.start} to ${range.end} of ${key} in ${storage}`

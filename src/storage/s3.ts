@@ -146,7 +146,8 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: S3Options
       serverChecksums: checksums,
     },
     put,
-    async *get(key, { range, signal } = {}) {
+    async *get(key, options = {}) {
+      const { range, signal } = options
       checkKey(key)
       checkRange(range)
       throwIfAborted(signal)
@@ -158,7 +159,7 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: S3Options
         if (object.size < range.end) throw endsEarly(key, name, range, object.size)
         return
       }
-      yield* download({ connection, bucket, objectName: root + key, key, storage: name, checksums }, { range, signal })
+      yield* download({ connection, bucket, objectName: root + key, key, storage: name, checksums }, options)
     },
     stat,
     async *list(prefix, { signal } = {}) {

@@ -44,15 +44,18 @@ export function withCache(storage: Storage, options: CacheOptions): Storage {
     return createHash('sha256').update([storage.name, key, etag, size].join('\0')).digest('hex')
   }
 
-  async function* get(key: string, { range, signal }: GetOptions = {}): AsyncGenerator<Bytes> {
+  async function* get(key: string, options: GetOptions = {}): AsyncGenerator<Bytes> {
+    const { range, signal } = options
     checkRange(range)
     throwIfAborted(signal)
-    const object = wanted(key) ? (known.get(key) ?? (await storage.stat(key, { signal }))) : undefined
+    const object =
+      wanted(key) && options.etag === undefined ? (known.get(key) ?? (await storage.stat(key, { signal }))) : undefined
     const name = object && object.size <= maxObjectBytes ? nameOf(object) : undefined
     if (object === undefined || name === undefined) {
-      yield* storage.get(key, { range, signal })
+      yield* storage.get(key, options)
       return
     }
+    if (object.etag !== undefined) options.onEtag?.(object.etag)
     remember(object)
     const kept = await folder.read(name, object.size)
     if (kept !== undefined) {

@@ -101,6 +101,18 @@ test('a get of what was removed meanwhile is an error, not a short object', asyn
   await assert.rejects(read(), (error) => isAppError(error, 'storage.not-found'))
 })
 
+test('a get of what was replaced meanwhile is an error, not the head of one with the tail of another', async () => {
+  const { storage, inner } = unreliable({ on: 'get', how: 'cut', bytes: 300_000, times: 1 })
+  await inner.put('a', Buffer.alloc(1_000_000, 1))
+  const read = async (): Promise<void> => {
+    for await (const _ of storage.get('a')) await inner.put('a', Buffer.alloc(1_000_000, 2))
+  }
+  await assert.rejects(read(), (error) => isAppError(error, 'storage.truncated'))
+  const { storage: other, inner: early } = unreliable({ on: 'get', how: 'cut', bytes: 0, times: 1 })
+  await early.put('a', utf8('first'))
+  assert.equal((await collect(other.get('a'))).length, 5, 'what gave no byte yet begins anew')
+})
+
 test('wrong bytes that were given out are an error, those of nothing given out are fetched again', async () => {
   const error = new AppError('storage.checksum', 'wrong sum')
   const late = unreliable({ on: 'get', how: 'fail-late', times: 1, error })

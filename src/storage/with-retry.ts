@@ -48,15 +48,26 @@ export function withRetry(storage: Storage, settings: RetrySettings): Storage {
     }
   }
 
-  async function* get(key: string, { range, signal }: GetOptions = {}): AsyncGenerator<Bytes> {
+  async function* get(key: string, { range, signal, ...rest }: GetOptions = {}): AsyncGenerator<Bytes> {
     const start = range?.start ?? 0
     let at = start
     let end = range?.end
+    let found = rest.etag
     const open = async function* (): AsyncGenerator<Bytes> {
       // Without a range the end is only asked for once something has arrived and broken.
       if (at > 0 && end === undefined) end = await sizeOf(storage, key, signal)
       try {
-        yield* storage.get(key, end === undefined ? { signal } : { signal, range: { start: at, end } })
+        // What goes on has to be the same object.
+        const etag = at > start ? found : rest.etag
+        yield* storage.get(key, {
+          signal,
+          ...(end !== undefined && { range: { start: at, end } }),
+          ...(etag !== undefined && { etag }),
+          onEtag(told) {
+            found = told
+            rest.onEtag?.(told)
+          },
+        })
       } catch (error) {
         // The sum is known at the end, when the consumer has the wrong bytes already: no resuming.
         if (at > start && isAppError(error, 'storage.checksum'))

@@ -5,7 +5,7 @@ import type { Bytes } from '../../base/bytes.ts'
 import { AppError, isAppError } from '../../base/errors.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { GetOptions } from '../../model/storage.ts'
-import { endsEarly } from '../range.ts'
+import { endsEarly, replaced } from '../range.ts'
 import type { Connection } from './client.ts'
 import { s3Error } from './errors.ts'
 
@@ -19,7 +19,7 @@ export interface Download {
 }
 
 /** The body of an object, checked against its promised length and, if the storage knows it, its CRC32. */
-export async function* download(job: Download, { range, signal }: GetOptions): AsyncGenerator<Bytes> {
+export async function* download(job: Download, { range, signal, etag, onEtag }: GetOptions): AsyncGenerator<Bytes> {
   const tried = `read ${job.key} from ${job.storage}`
   const response = await request(job, tried, range, signal)
   const total = totalOf(response)
@@ -27,6 +27,12 @@ export async function* download(job: Download, { range, signal }: GetOptions): A
     if (response.Body instanceof Readable) response.Body.destroy()
     throw new AppError('storage.unsupported', `cannot ${tried}: the storage does not give ranges`)
   }
+  // Compared here: not every server heeds If-Match when it reads.
+  if (etag !== undefined && response.ETag !== etag) {
+    if (response.Body instanceof Readable) response.Body.destroy()
+    throw replaced(job.key, job.storage)
+  }
+  if (response.ETag !== undefined) onEtag?.(response.ETag)
   const promised = response.ContentLength
   const wanted = range === undefined && job.checksums ? wholeSum(response) : undefined
   let [received, sum] = [0, 0]

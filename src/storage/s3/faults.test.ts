@@ -108,7 +108,7 @@ test('a storm of 500 ends after the attempts, and the upload is abandoned', asyn
   const error = await errorOf(open().put('a', stream()))
   assert.equal(error.code, 'storage.failed')
   assert.ok(count('UploadPart') >= retry.attempts)
-  assert.equal(server.operations().at(-1), 'AbortMultipartUpload')
+  assert.ok(count('AbortMultipartUpload') >= 1)
   assert.equal(server.objects.size, 0)
 })
 

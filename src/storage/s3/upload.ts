@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { CompletedPart, CompleteMultipartUploadCommandInput, PutObjectCommandInput } from '@aws-sdk/client-s3'
 import type { Bytes } from '../../base/bytes.ts'
-import { AppError, isAppError } from '../../base/errors.ts'
+import { AppError, isAbort, isAppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
 import { abortable } from '../abortable.ts'
 import type { Connection } from './client.ts'
@@ -97,6 +98,7 @@ async function putParts(
   const active = new Set<Promise<void>>()
   let [number, length, sum] = [0, 0, 0]
   let failure: unknown
+  let cutOff = false
 
   const fail = (error: unknown): void => {
     failure ??= error
@@ -136,7 +138,10 @@ async function putParts(
       length += part.bytes.length
       if (job.checksums) sum = crc32(part.bytes, sum)
       const sending: Promise<void> = send(part, number)
-        .catch(fail)
+        .catch((error: unknown) => {
+          cutOff ||= isAbort(error) || isAppError(error, 'storage.unreachable')
+          fail(error)
+        })
         .finally(() => active.delete(sending))
       active.add(sending)
       while (active.size >= job.concurrency) await Promise.race(active)
@@ -148,7 +153,7 @@ async function putParts(
   } catch (error) {
     fail(error)
     await Promise.all(active)
-    await abandon(job, id)
+    await abandon(job, id, cutOff)
     throw failure
   }
 }
@@ -211,14 +216,28 @@ async function complete(
   return done.ETag
 }
 
-/** So that no part stays behind and is paid for. What cannot be reached now, `sweep` ends later. */
-async function abandon(job: Upload, id: string): Promise<void> {
+/** When to look whether a part that was cut off arrived behind the end of its upload, in milliseconds. */
+const LOOK_AGAIN_MS = [50, 200, 1000]
+
+/**
+ * So that no part stays behind and is paid for. What cannot be reached now, `sweep` ends later. A part that was cut off
+ * may still be at work in the server when the upload ends, and stay: then it is ended again.
+ */
+async function abandon(job: Upload, id: string, cutOff: boolean): Promise<void> {
+  const upload = { Bucket: job.bucket, Key: job.objectName, UploadId: id }
+  const within = (): { abortSignal: AbortSignal } => ({ abortSignal: AbortSignal.timeout(30_000) })
+  const tried = `abandon the upload of ${job.key}`
   try {
-    await job.connection.call(`abandon the upload of ${job.key}`, async (client, sdk) => {
-      const input = { Bucket: job.bucket, Key: job.objectName, UploadId: id }
-      await client.send(new sdk.AbortMultipartUploadCommand(input), { abortSignal: AbortSignal.timeout(30_000) })
-    })
+    for (const wait of LOOK_AGAIN_MS) {
+      await job.connection.call(tried, (client, sdk) =>
+        client.send(new sdk.AbortMultipartUploadCommand(upload), within()),
+      )
+      if (!cutOff) return
+      await sleep(wait)
+      await job.connection.call(tried, (client, sdk) => client.send(new sdk.ListPartsCommand(upload), within()))
+    }
   } catch (error) {
+    // Mostly that there is no such upload any more, as it should be.
     if (!isAppError(error)) throw error
   }
 }

@@ -14,6 +14,7 @@ import { createLog, type Log } from './base/log.ts'
 import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
 import { sqliteCatalogue } from './catalogue/sqlite.ts'
+import { tolerantCatalogue } from './catalogue/tolerant.ts'
 import type { Catalogue } from './model/catalogue.ts'
 import type { RestoredEntry } from './model/entry.ts'
 import type { RunReport } from './model/report.ts'
@@ -62,8 +63,10 @@ export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'stor
 export interface App extends AsyncDisposable {
   readonly settings: Settings
   readonly clock: Clock
-  /** For the operations. The catalogue is opened at its first use. */
+  /** For the operations. The catalogue is opened at its first use; work goes on where it cannot be, with a warning. */
   readonly deps: Deps
+  /** The catalogue, for those who ask what it holds. */
+  history(): Catalogue
   /** Opens a vault by its configured name, else as a path or URL. The same one again while it is open. */
   vault(name: string, opening?: VaultOpening): Promise<Vault>
   job(name: string): Job
@@ -92,6 +95,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
   const clock = options.clock ?? systemClock
   const vaults = new Map<string, Promise<Vault>>()
   let catalogue: Catalogue | undefined
+  let tolerant: Catalogue | undefined
+  const history = (): Catalogue => (catalogue ??= openCatalogue(settings, clock))
   const runLogDir = join(settings.server.dataDir, 'logs', 'runs')
   const log = createLog(settings.log, { runLogDir, clock })
   const warnings = vaultWarnings(({ message }) => {
@@ -99,11 +104,17 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     options.onProblem?.(message)
   })
 
+  const tellCatalogue = ({ message }: AppError): void => {
+    const warning = `what is done here is not recorded: ${message}`
+    log.warn(warning)
+    options.onProblem?.(warning)
+  }
+
   const deps: Deps = {
     clock,
     watchVault: (vault, onWarning) => warnings.watch(vault, onWarning),
     get catalogue() {
-      return (catalogue ??= openCatalogue(settings, clock))
+      return (tolerant ??= tolerantCatalogue(history, clock, (error) => tellCatalogue(error)))
     },
     trial: trialOf,
     scratchTarget: (root) => filesTarget({ root, overwrite: 'always' }),
@@ -162,6 +173,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     settings,
     clock,
     deps,
+    history,
     log,
     async vault(name, opening = {}) {
       const { timezone, bandwidth, uncached } = opening
@@ -225,8 +237,9 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const open = await Promise.allSettled(vaults.values())
       await Promise.all(open.map(async (vault) => (vault.status === 'fulfilled' ? vault.value.close() : undefined)))
       vaults.clear()
+      tolerant?.close()
       catalogue?.close()
-      catalogue = undefined
+      tolerant = catalogue = undefined
       log.close()
     },
     [Symbol.asyncDispose]: async () => app.close(),

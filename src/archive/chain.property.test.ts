@@ -51,7 +51,8 @@ const EDITS: ((root: string, random: Random) => void)[] = [
   },
   function newFolder(root, random) {
     const folders = [root, ...allPaths(root, 'folder')]
-    mkdirSync(join(folders[random(folders.length)] as string, `d${random(20)}`, 'in'), { recursive: true })
+    const place = join(folders[random(folders.length)] as string, `d${random(20)}`, 'in')
+    tolerate(() => mkdirSync(place, { recursive: true }))
   },
   (root, random) => withFile(root, random, (file) => writeFileSync(file, `changed ${random(1e9)}`)),
   (root, random) => withFile(root, random, (file) => rmSync(file)),

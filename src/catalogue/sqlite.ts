@@ -61,6 +61,8 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
         .all(...values, filter.limit ?? 1000)
       return (rows as { body: string }[]).map(({ body }) => parseRun(body))
     },
+    askToCancel: (id, by) => void statement.askToCancel.run(by, id),
+    cancelAsked: (id) => (statement.cancelAsked.get(id) as { cancel: string | null } | undefined)?.cancel ?? undefined,
     replaceBackups(vault, backups) {
       transaction(() => {
         statement.removeVault.run(vault)
@@ -137,7 +139,15 @@ function statements(database: Database) {
     ),
     run: database.prepare('SELECT body FROM run WHERE id = ?'),
     running: database.prepare(`SELECT body, owner FROM run WHERE status = 'running'`),
-    oldRuns: database.prepare('SELECT id, body FROM run WHERE ended_at < ?'),
+    oldRuns: database.prepare(
+      `SELECT id, body FROM (
+         SELECT *, row_number() OVER (kin ORDER BY created_at DESC) AS age,
+           row_number() OVER (kin ORDER BY status IN ('success', 'warning') DESC, created_at DESC) AS good
+         FROM run WINDOW kin AS (PARTITION BY job, kind, body ->> 'vault')
+       ) WHERE ended_at < ? AND age > 1 AND good > 1`,
+    ),
+    askToCancel: database.prepare(`UPDATE run SET cancel = ? WHERE id = ? AND status IN ('queued', 'running')`),
+    cancelAsked: database.prepare('SELECT cancel FROM run WHERE id = ?'),
     removeRun: database.prepare('DELETE FROM run WHERE id = ?'),
     saveBackup: database.prepare('INSERT OR REPLACE INTO backup (vault, id, job, time, body) VALUES (?, ?, ?, ?, ?)'),
     removeBackup: database.prepare('DELETE FROM backup WHERE vault = ? AND id = ?'),

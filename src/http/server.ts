@@ -15,7 +15,7 @@ const DRAIN_MS = 5000
 export async function startServer(app: App, options: { listen?: string } = {}): Promise<RunningServer> {
   const { host, port } = address(options.listen ?? app.settings.server.listen)
   // Opened now, so that a broken catalogue stops the start.
-  app.deps.catalogue.reapRuns()
+  app.history().reapRuns()
 
   const server = createServer((request, response) => {
     const { status, body } =
@@ -71,7 +71,7 @@ function answer(app: App, url: string): { status: number; body: unknown } {
   if (pathname === '/healthz') return { status: 200, body: { status: 'ok', version: VERSION } }
   if (pathname === '/readyz') {
     try {
-      app.deps.catalogue.runs({ limit: 1 })
+      app.history().runs({ limit: 1 })
       return { status: 200, body: { status: 'ready', catalogue: 'ok' } }
     } catch (error) {
       return { status: 503, body: { status: 'unready', catalogue: error instanceof Error ? error.message : 'failed' } }

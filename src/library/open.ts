@@ -119,9 +119,11 @@ function holdfast(app: App): Holdfast {
     async verify({ vault: place, backup: id, level }, cancel = {}) {
       const { id: backupId, job } = await find(place, id, cancel)
       const vault = await app.vault(place)
-      const start = { kind: 'verify', job, vault: vault.name } as const
+      const start = { kind: 'verify', job, vault: vault.name, ...cancel } as const
       return resultOf(
-        await recorded(deps, start, async (handle) => verify(deps, vault, backupId, level, { handle, ...cancel })),
+        await recorded(deps, start, async (handle) =>
+          verify(deps, vault, backupId, level, { handle, signal: handle.signal }),
+        ),
       )
     },
     async prune({ vault: place, apply = false, ...request }, cancel = {}) {

@@ -9,6 +9,10 @@ export interface Catalogue {
   /** Stores the run whole, new or changed. */
   saveRun(run: Run): void
   run(id: string): Run | undefined
+  /** Asks whoever works on the run to stop; `by` says who asks. */
+  askToCancel(id: string, by: string): void
+  /** Who asked, if somebody did. */
+  cancelAsked(id: string): string | undefined
   /** Newest first. */
   runs(filter?: RunFilter): Run[]
 
@@ -32,7 +36,10 @@ export interface Catalogue {
 
   /** Runs that say `running` but whose process is gone become `interrupted`; gives them. */
   reapRuns(): Run[]
-  /** Deletes finished runs that ended before, and gives their logs. */
+  /**
+   * Deletes finished runs that ended before, and gives their logs. The newest of each job, kind and vault stays, and its
+   * newest good one.
+   */
   pruneRuns(before: Date): string[]
   close(): void
 }

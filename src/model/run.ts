@@ -32,6 +32,9 @@ export interface Run {
   warnings: Warning[]
   /** How many warnings there were in all; `warnings` keeps the first hundred. */
   warningCount: number
+  /** What is worth knowing and leaves nothing out, such as a socket that was skipped: the first hundred of `noteCount`. */
+  notes?: Warning[]
+  noteCount?: number
   stages: RunStage[]
   /** The file of the run's own log. */
   log?: string

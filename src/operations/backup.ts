@@ -40,31 +40,25 @@ export async function backup(
   const { trigger } = job
   return recorded(
     deps,
-    { kind: 'backup', job: job.job, vault: vault.name, ...(trigger && { trigger }) },
+    { kind: 'backup', job: job.job, vault: vault.name, ...(trigger && { trigger }), ...options },
     async (handle) => {
-      const { signal } = options
+      const { signal } = handle
       handle.stage('prepare')
-      const tidied = await vault.tidy(options)
+      const tidied = await vault.tidy({ signal })
       if (tidied.removed > 0) handle.log('info', `removed ${tidied.removed} leftovers of interrupted runs`)
-      const outcome = await store(deps, job, vault, handle, signal)
+      const outcome = await store(deps, job, vault, handle)
       handle.run.backupId = outcome.backup.id
       deps.catalogue.saveBackup(outcome.backup)
       handle.run.summary = summaryOf(outcome)
-      await prove(deps, job, vault, outcome.backup, handle, signal)
-      const pruned = await pruneAfter(deps, job, vault, handle, signal)
+      await prove(deps, job, vault, outcome.backup, handle)
+      const pruned = await pruneAfter(deps, job, vault, handle)
       return { ...outcome, ...(pruned && { pruned }) }
     },
   )
 }
 
-async function store(
-  deps: Deps,
-  job: BackupJob,
-  vault: Vault,
-  handle: RunHandle,
-  signal: AbortSignal | undefined,
-): Promise<BackupOutcome> {
-  const cancel = signal ? { signal } : {}
+async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle): Promise<BackupOutcome> {
+  const cancel = { signal: handle.signal }
   const reading = await job.source.read({ ...cancel, onWarning: handle.onWarning })
   try {
     const { fullEveryMs } = job
@@ -87,21 +81,14 @@ async function store(
 }
 
 /** A backup that fails its proof stays, marked by what was proved, and the run fails: success is earned. */
-async function prove(
-  deps: Deps,
-  job: BackupJob,
-  vault: Vault,
-  made: Backup,
-  handle: RunHandle,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function prove(deps: Deps, job: BackupJob, vault: Vault, made: Backup, handle: RunHandle): Promise<void> {
   if (job.verifyAfter === 'V0') return
   handle.stage('verify', job.verifyAfter)
   const report = await verify(deps, vault, made.id, job.verifyAfter, {
     handle,
     source: made.source,
     ...(job.assertions && { assertions: job.assertions }),
-    ...(signal && { signal }),
+    signal: handle.signal,
   })
   made.proof = { level: report.level, at: deps.clock.now() }
   deps.catalogue.saveBackup(made)
@@ -112,13 +99,7 @@ async function prove(
 }
 
 /** Pruning after a backup may fail without making the backup a failure: it is a warning. */
-async function pruneAfter(
-  deps: Deps,
-  job: BackupJob,
-  vault: Vault,
-  handle: RunHandle,
-  signal: AbortSignal | undefined,
-): Promise<PrunePlan | undefined> {
+async function pruneAfter(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle): Promise<PrunePlan | undefined> {
   const { retention } = job
   if (retention === undefined) return undefined
   handle.stage('prune')
@@ -128,9 +109,9 @@ async function pruneAfter(
       retention,
       ...(job.timezone && { timezone: job.timezone }),
     })
-    return await applyPrune(deps, vault, plan, { handle, ...(signal && { signal }) })
+    return await applyPrune(deps, vault, plan, { handle, signal: handle.signal })
   } catch (error) {
-    if (signal?.aborted || !(error instanceof AppError)) throw error
+    if (handle.signal.aborted || !(error instanceof AppError)) throw error
     handle.onWarning({ code: 'prune', message: `old backups could not be removed: ${error.message}` })
     return undefined
   }

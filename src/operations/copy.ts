@@ -22,9 +22,10 @@ export async function copy(
   from: Vault,
   backup: Backup,
   to: Vault,
-  options: { signal?: AbortSignal } = {},
+  cancel: { signal?: AbortSignal } = {},
 ): Promise<Recorded<CopyResult>> {
-  return recorded(deps, { kind: 'copy', job: backup.job, vault: to.name }, async (handle) => {
+  return recorded(deps, { kind: 'copy', job: backup.job, vault: to.name, ...cancel }, async (handle) => {
+    const options = { signal: handle.signal }
     const { job, host = '', source, paths, tags, time } = backup
     if (from === to) throw new AppError('usage.invalid', `${backup.id} is in ${to.name}: name another vault`)
     const there = await to.backups(options)

@@ -32,6 +32,8 @@ export interface RunLog {
 
 export interface RunHandle {
   readonly run: Run
+  /** Aborted by the caller, or by who asks the catalogue to cancel the run. */
+  readonly signal: AbortSignal
   readonly onProgress: OnProgress
   readonly onWarning: (warning: Warning) => void
   stage(stage: Run['stages'][number]['stage'], detail?: string): void
@@ -46,13 +48,23 @@ export interface Recorded<T> {
 
 const KEPT_WARNINGS = 100
 const SAVE_EVERY_MS = 2000
+/** How soon a run sees that it was asked to stop. */
+const LOOK_EVERY_MS = 1000
 /** Warnings that leave a backup whole: a socket skipped, a link not followed. */
 const HARMLESS = new Set(['note'])
+
+export interface RunStart {
+  kind: RunKind
+  job: string
+  vault?: string
+  trigger?: Run['trigger']
+  signal?: AbortSignal | undefined
+}
 
 /** Runs `work`; never rejects: the outcome is in the run, which is stored before this resolves. */
 export async function recorded<T>(
   deps: Deps,
-  start: { kind: RunKind; job: string; vault?: string; trigger?: Run['trigger'] },
+  { signal, ...start }: RunStart,
   work: (handle: RunHandle) => Promise<T>,
 ): Promise<Recorded<T>> {
   const { clock, catalogue } = deps
@@ -70,7 +82,6 @@ export async function recorded<T>(
   }
   const log = deps.openRunLog?.(run.id)
   if (log !== undefined) run.log = log.path
-  let harmful = 0
   let saved = 0
 
   const save = (): void => {
@@ -89,9 +100,13 @@ export async function recorded<T>(
       run.stages.push({ stage: event.stage, startedAt: clock.now(), status: 'running' })
       save()
     } else if (event.type === 'warning') {
-      run.warningCount += 1
-      if (!HARMLESS.has(event.code)) harmful += 1
-      if (run.warnings.length < KEPT_WARNINGS) run.warnings.push(withoutType(event))
+      if (HARMLESS.has(event.code)) {
+        run.noteCount = (run.noteCount ?? 0) + 1
+        keep((run.notes ??= []), event)
+      } else {
+        run.warningCount += 1
+        keep(run.warnings, event)
+      }
     } else if (event.type === 'progress') {
       run.counters = event.counters
       if (clock.monotonic() - saved > SAVE_EVERY_MS) save()
@@ -99,8 +114,10 @@ export async function recorded<T>(
     if (event.type !== 'progress') log?.write(event)
     deps.onEvent?.(run, event)
   }
+  const asked = new AbortController()
   const handle: RunHandle = {
     run,
+    signal: signal === undefined ? asked.signal : AbortSignal.any([signal, asked.signal]),
     onProgress,
     onWarning: (warning) => onProgress({ type: 'warning', ...warning }),
     stage: (stage, detail) => onProgress({ type: 'stage', stage, ...(detail !== undefined && { detail }) }),
@@ -109,11 +126,15 @@ export async function recorded<T>(
 
   save()
   using _watching = start.vault === undefined ? undefined : deps.watchVault?.(start.vault, handle.onWarning)
+  const looking = setInterval(() => {
+    const by = catalogue.cancelAsked(run.id)
+    if (by !== undefined) asked.abort(new AppError('run.cancelled', `cancelled by ${by}`))
+  }, LOOK_EVERY_MS).unref()
   let outcome: { result: T } | { error: AppError }
   try {
     outcome = { result: await work(handle) }
     endStage('success')
-    run.status = harmful > 0 ? 'warning' : 'success'
+    run.status = run.warningCount > 0 ? 'warning' : 'success'
   } catch (thrown) {
     const error = toAppError(thrown)
     outcome = { error }
@@ -121,6 +142,7 @@ export async function recorded<T>(
     run.status = isAbort(error) ? 'cancelled' : error.code === 'run.skipped' ? 'skipped' : 'failed'
     run.error = { code: error.code, message: error.message, hint: error.hint }
   }
+  clearInterval(looking)
   run.endedAt = clock.now()
   log?.write({ type: 'end', status: run.status, ...(run.error && { error: run.error }) })
   await log?.close()
@@ -128,9 +150,8 @@ export async function recorded<T>(
   return { run, ...outcome }
 }
 
-function withoutType(event: { type: 'warning' } & Warning): Warning {
-  const { code, message, path } = event
-  return { code, message, ...(path !== undefined && { path }) }
+function keep(list: Warning[], { code, message, path }: Warning): void {
+  if (list.length < KEPT_WARNINGS) list.push({ code, message, ...(path !== undefined && { path }) })
 }
 
 /** Two runs of one job never overlap on this catalogue. */

@@ -28,10 +28,11 @@ export async function restore(
   deps: Deps,
   vault: Vault,
   request: RestoreRequest,
-  options: { signal?: AbortSignal } = {},
+  cancel: { signal?: AbortSignal } = {},
 ): Promise<Recorded<RestoreResult>> {
   const { backup, target } = request
-  return recorded(deps, { kind: 'restore', job: backup.job, vault: vault.name }, async (handle) => {
+  return recorded(deps, { kind: 'restore', job: backup.job, vault: vault.name, ...cancel }, async (handle) => {
+    const options = { signal: handle.signal }
     handle.run.backupId = backup.id
     handle.stage('restore', request.dryRun === true ? 'dry run' : target.name)
     const missing: string[] = []

@@ -214,6 +214,7 @@ export function showRun({ out }: Context, { job, vault, run, result, error }: Re
     proof: made?.proof,
     ...(result?.pruned && { pruned: result.pruned.remove.map(({ id }) => id) }),
     warnings: run.warnings,
+    ...(run.notes && { notes: run.notes }),
   })
   if (error !== undefined) {
     out.error(error)
@@ -231,6 +232,8 @@ export function showRun({ out }: Context, { job, vault, run, result, error }: Re
   ]
   if (run.warningCount > 0)
     lines.push(`  ${run.warningCount} warnings: see \`holdfast run show ${run.id.slice(0, 8)}\``)
+  if (run.noteCount !== undefined)
+    lines.push(`  ${run.noteCount} notes: see \`holdfast run show ${run.id.slice(0, 8)}\``)
   if (result.pruned && result.pruned.remove.length > 0)
     lines.push(`  pruned ${result.pruned.remove.length} old backups, ${formatSize(result.pruned.bytesFreed)} freed`)
   out.print(lines.join('\n'))

@@ -26,11 +26,11 @@ async function check(context: Context, options: CheckFlags): Promise<void> {
   for (const vault of await openVaults(context, { ...options, uncached: true })) {
     const { result, error } = await recorded(
       app.deps,
-      { kind: 'check', job: '', vault: vault.name },
+      { kind: 'check', job: '', vault: vault.name, signal },
       async (handle) => {
         handle.stage('check')
         const found = await vault.check({
-          signal,
+          signal: handle.signal,
           readData: options.readData === true || share !== undefined,
           ...(share !== undefined && { readDataShare: share }),
           onProgress: handle.onProgress,

@@ -17,7 +17,8 @@ export function register(program: Command, context: Context): void {
       const script = { bash, zsh, fish }[shell as 'bash']
       if (script === undefined)
         throw new AppError('usage.invalid', `there is no completion for ${shell}`, { hint: 'Use bash, zsh or fish.' })
-      process.stdout.write(script(words))
+      const text = script(words)
+      context.out.result({ shell, script: text }, () => text.trimEnd())
     })
 }
 

@@ -21,7 +21,7 @@ export function register(program: Command, context: Context): void {
       }[] = []
       for (const vault of vaults) {
         const backups = await vault.backups({ signal: context.signal })
-        if (context.options.dryRun !== true) app.deps.catalogue.replaceBackups(vault.name, backups)
+        if (context.options.dryRun !== true) app.history().replaceBackups(vault.name, backups)
         const jobs = [...new Set(backups.map(({ job }) => job))]
         found.push({
           vault: vault.name,

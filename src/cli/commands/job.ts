@@ -17,7 +17,7 @@ export function register(program: Command, context: Context): void {
     .action(async (name: string) => {
       const app = await context.app()
       const shown = app.job(name)
-      const last = app.deps.catalogue.runs({ job: name, limit: 5 })
+      const last = app.history().runs({ job: name, limit: 5 })
       context.out.result(
         { ...shown, runs: last },
         () =>
@@ -46,8 +46,8 @@ export function register(program: Command, context: Context): void {
 async function list(context: Context): Promise<void> {
   const app = await context.app()
   const jobs = Object.values(app.settings.jobs).map((job) => {
-    const [last] = app.deps.catalogue.runs({ job: job.name, kind: 'backup', limit: 1 })
-    const good = app.deps.catalogue.backups({ job: job.name }).at(-1)
+    const [last] = app.history().runs({ job: job.name, kind: 'backup', limit: 1 })
+    const good = app.history().backups({ job: job.name }).at(-1)
     return {
       name: job.name,
       enabled: job.enabled,

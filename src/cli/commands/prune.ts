@@ -59,11 +59,11 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
       const planned = plan
       const { result, error } = await recorded(
         app.deps,
-        { kind: 'prune', job: task.job ?? '', vault: vault.name },
+        { kind: 'prune', job: task.job ?? '', vault: vault.name, signal: context.signal },
         async (handle) => {
           handle.stage('prune')
-          await vault.tidy({ signal: context.signal })
-          const applied = await applyPrune(app.deps, vault, planned, { handle, signal: context.signal })
+          await vault.tidy({ signal: handle.signal })
+          const applied = await applyPrune(app.deps, vault, planned, { handle, signal: handle.signal })
           handle.run.summary = { removed: applied.remove.map(({ id }) => id), bytes_freed: applied.bytesFreed }
           return applied
         },

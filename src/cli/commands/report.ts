@@ -13,7 +13,7 @@ export function register(program: Command, context: Context): void {
     .action(async (options: { html: string; jsonFile?: string; job?: string }) => {
       const app = await context.app()
       const { reportOfLastRuns } = await import('../../operations/tell.ts')
-      const report = reportOfLastRuns(app.deps, VERSION, options.job)
+      const report = reportOfLastRuns({ ...app.deps, catalogue: app.history() }, VERSION, options.job)
       if (report.runs.length === 0) throw new AppError('usage.invalid', 'there are no runs to report on')
       const written = await app.writeReport(report, {
         html: options.html,

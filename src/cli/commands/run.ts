@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { hostname, userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import { formatDuration } from '../../base/units.ts'
@@ -28,9 +29,15 @@ export function register(program: Command, context: Context): void {
     .description('one run, with its stages and warnings')
     .argument('<id>', 'id or its beginning')
     .action(async (id: string) => {
-      const found = findRun((await context.app()).deps.catalogue, id)
+      const found = findRun((await context.app()).history(), id)
       context.out.result(found, () => describe(found))
     })
+  run
+    .command('cancel')
+    .description('asks a run to stop, in whatever process it is, and waits until it has')
+    .argument('<id>', 'id or its beginning')
+    .option('--no-wait', 'only ask')
+    .action(async (id: string, { wait }: { wait: boolean }) => cancel(context, id, wait))
   run
     .command('logs')
     .description('the log of a run')
@@ -53,7 +60,7 @@ const STATUSES: RunStatus[] = [
 async function list(context: Context, { job, status, limit }: ListOptions): Promise<void> {
   if (status !== undefined && !STATUSES.some((known) => known === status))
     throw new AppError('usage.invalid', `--status ${status} is none of ${STATUSES.join(', ')}`)
-  const { catalogue } = (await context.app()).deps
+  const catalogue = (await context.app()).history()
   catalogue.reapRuns()
   const runs = catalogue.runs({
     limit,
@@ -115,7 +122,7 @@ function describe(run: Run): string {
     ),
   ]
   if (run.error) lines.push(`  error ${run.error.code}: ${run.error.message}`, `    ${run.error.hint}`)
-  for (const { code, message, path } of run.warnings)
+  for (const { code, message, path } of [...run.warnings, ...(run.notes ?? [])])
     lines.push(`  ${code}: ${path === undefined ? '' : `${path}: `}${message}`)
   if (run.warningCount > run.warnings.length)
     lines.push(
@@ -125,7 +132,7 @@ function describe(run: Run): string {
 }
 
 async function logs(context: Context, id: string, follow: boolean): Promise<void> {
-  const { catalogue } = (await context.app()).deps
+  const catalogue = (await context.app()).history()
   const run = findRun(catalogue, id)
   if (run.log === undefined) throw new AppError('usage.invalid', `run ${run.id} has no log`)
   let shown = 0
@@ -138,6 +145,39 @@ async function logs(context: Context, id: string, follow: boolean): Promise<void
     await new Promise((resolve) => setTimeout(resolve, 500))
     catalogue.reapRuns()
   }
+}
+
+/** A run looks every second whether it was asked; ending what it does can take a little longer. */
+const PATIENCE_MS = 60_000
+
+async function cancel(context: Context, id: string, wait: boolean): Promise<void> {
+  const app = await context.app()
+  const [catalogue, clock] = [app.history(), app.clock]
+  const { out, options, signal } = context
+  const found = findRun(catalogue, id)
+  if (found.endedAt !== undefined)
+    throw new AppError('usage.invalid', `run ${found.id} is over: ${found.status}`, {
+      hint: 'See `holdfast run list`.',
+    })
+  if (options.dryRun === true) {
+    out.result({ id: found.id, cancelled: false }, () => `would cancel the ${found.kind} of ${found.job}`)
+    return
+  }
+  catalogue.askToCancel(found.id, `${userInfo().username} on ${hostname()}`)
+  const until = clock.monotonic() + PATIENCE_MS
+  let run = found
+  while (wait && run.endedAt === undefined && clock.monotonic() < until) {
+    await clock.sleep(200, signal)
+    catalogue.reapRuns()
+    run = catalogue.run(found.id) ?? run
+  }
+  if (wait && run.endedAt === undefined)
+    throw new AppError('run.locked', `run ${run.id} was asked to stop and still works`, {
+      hint: 'It stops at the next safe point: see `holdfast run show`.',
+    })
+  out.result({ id: run.id, status: run.status, cancelled: run.status === 'cancelled' }, () =>
+    run.endedAt === undefined ? `asked the ${run.kind} of ${run.job} to stop` : `${run.kind} ${run.job}: ${run.status}`,
+  )
 }
 
 function read(path: string): string {

@@ -39,13 +39,13 @@ export function register(program: Command, context: Context): void {
       const { recorded } = await import('../../operations/recorder.ts')
       const { result, error } = await recorded(
         app.deps,
-        { kind: 'verify', job: backup.job, vault: vault.name },
+        { kind: 'verify', job: backup.job, vault: vault.name, signal: context.signal },
         async (handle) => {
           handle.run.backupId = backup.id
           handle.stage('verify', level)
           const report = await verify(app.deps, vault, backup.id, level, {
             handle,
-            signal: context.signal,
+            signal: handle.signal,
             ...(context.options.dryRun === true && { dryRun: true }),
             source: backup.source,
             assertions: options.assert ?? app.settings.jobs[backup.job]?.verify.assert ?? [],

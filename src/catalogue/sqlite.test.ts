@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { scratch } from '../../test/support/holdfast.ts'
+import { isAppError } from '../base/errors.ts'
+import type { Run } from '../model/run.ts'
+import { manualClock } from '../testing/manual-clock.ts'
+import { sqliteCatalogue } from './sqlite.ts'
+import { tolerantCatalogue } from './tolerant.ts'
+
+const DAY_MS = 86_400_000
+
+function run(id: string, day: number, more: Partial<Run> = {}): Run {
+  const at = new Date(Date.UTC(2024, 0, 1) + day * DAY_MS)
+  const times = { createdAt: at, startedAt: at, endedAt: at }
+  return {
+    id,
+    kind: 'backup',
+    job: 'web',
+    vault: 'main',
+    status: 'success',
+    trigger: 'manual',
+    ...times,
+    warnings: [],
+    warningCount: 0,
+    stages: [],
+    ...more,
+  }
+}
+
+test('old runs go, but not the newest of a job, nor its newest good one', () => {
+  const catalogue = sqliteCatalogue(':memory:', manualClock())
+  const logged = (id: string): Partial<Run> => ({ log: `${id}.ndjson` })
+  catalogue.saveRun(run('old', 1, logged('old')))
+  catalogue.saveRun(run('good', 2, logged('good')))
+  catalogue.saveRun(run('bad', 3, { status: 'failed' }))
+  catalogue.saveRun(run('worse', 4, { status: 'failed' }))
+  catalogue.saveRun(run('yearly', 1, { job: 'archive' }))
+  catalogue.saveRun(run('elsewhere', 1, { vault: 'second' }))
+  catalogue.saveRun(run('proof', 1, { kind: 'verify' }))
+  catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
+  assert.deepEqual(catalogue.pruneRuns(new Date('2024-06-01')), ['old.ndjson'])
+  const left = catalogue.runs().map(({ id }) => id)
+  assert.deepEqual(left.toSorted(), ['elsewhere', 'good', 'proof', 'working', 'worse', 'yearly'])
+})
+
+test('only a run that works can be asked to stop, and it learns who asks', () => {
+  const catalogue = sqliteCatalogue(':memory:', manualClock())
+  catalogue.saveRun(run('over', 1))
+  catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
+  for (const id of ['over', 'working']) catalogue.askToCancel(id, 'ana on db1')
+  assert.equal(catalogue.cancelAsked('over'), undefined)
+  assert.equal(catalogue.cancelAsked('working'), 'ana on db1')
+  catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
+  assert.equal(catalogue.cancelAsked('working'), 'ana on db1', 'also after its figures were stored again')
+})
+
+test('work goes on with a catalogue that cannot be opened, which is told once', (t) => {
+  const folder = scratch(t)
+  writeFileSync(join(folder, 'file'), '')
+  const told: string[] = []
+  const clock = manualClock()
+  const broken = (): ReturnType<typeof sqliteCatalogue> => sqliteCatalogue(join(folder, 'file/catalogue.db'), clock)
+  assert.throws(broken, (error) => isAppError(error, 'catalogue.failed'))
+  const catalogue = tolerantCatalogue(broken, clock, ({ code }) => told.push(code))
+  catalogue.saveRun(run('one', 1))
+  assert.equal(catalogue.run('one')?.status, 'success', 'what is done now is known now')
+  assert.ok(catalogue.lease('job:web'))
+  assert.deepEqual(told, ['catalogue.failed'])
+  catalogue.close()
+})
+
+const noMount =
+  spawnSync('mount', ['--version']).status !== 0 || process.getuid?.() !== 0 ? 'mounting needs root' : false
+
+test('work goes on with a catalogue on a full disk, which is told once', { skip: noMount }, (t) => {
+  const folder = join(scratch(t), 'small')
+  mkdirSync(folder)
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', folder])
+  if (mounted.status !== 0) {
+    t.skip('this machine lets nobody mount')
+    return
+  }
+  try {
+    const clock = manualClock()
+    const told: string[] = []
+    const catalogue = tolerantCatalogue(
+      () => sqliteCatalogue(join(folder, 'catalogue.db'), clock),
+      clock,
+      ({ message }) => told.push(message),
+    )
+    const big = { summary: { text: 'x'.repeat(10_000) } }
+    for (let n = 0; n < 100; n += 1) catalogue.saveRun(run(`run ${n}`, n, big))
+    assert.ok(catalogue.lease('job:web'), 'a job can still run')
+    assert.equal(told.length, 1)
+    assert.match(told[0] ?? '', /full/)
+    assert.ok(catalogue.runs().length > 10, 'what was stored before stays')
+    catalogue.close()
+  } finally {
+    spawnSync('umount', [folder])
+  }
+})

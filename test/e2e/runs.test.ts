@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { plant } from '../support/file-tree.ts'
+import { holdfast, scratch, summary, type Holdfast } from '../support/holdfast.ts'
+
+interface Listed {
+  id: string
+  status: string
+  error?: { message: string }
+}
+
+async function running(hf: Holdfast): Promise<Listed> {
+  for (let waited = 0; waited < 20_000; waited += 200) {
+    const [run] = await hf.json<Listed[]>(['run', 'list', '--status', 'running'])
+    if (run !== undefined) return run
+    await sleep(200)
+  }
+  throw new Error('no run came to work')
+}
+
+test('a run is cancelled from another process: it ends as cancelled, stores nothing, and says who asked', async (t) => {
+  const hf = holdfast(scratch(t))
+  const slow = hf.start(['backup', '--stdin-from-command', '--to', './vault', '--', 'sleep', '120'])
+  const { id } = await running(hf)
+  const asked = await hf.run(['run', 'cancel', id.slice(0, 8)])
+  assert.equal(asked.code, 0, asked.stderr)
+  assert.match(asked.stdout, /backup sleep: cancelled/)
+  const { code, stderr } = await slow.ended
+  assert.equal(code, 130)
+  assert.match(stderr, /cancelled by \S+ on/)
+  assert.deepEqual(await hf.json(['list', '--vault', './vault']), [])
+  const over = await hf.run(['run', 'cancel', id])
+  assert.equal(over.code, 2)
+  assert.match(over.stderr, /is over: cancelled/)
+})
+
+test('a backup is made and restored where the catalogue cannot be, with a warning; who asks for history gets an error', async (t) => {
+  const hf = holdfast(scratch(t))
+  plant(hf.dir, { 'data/a': 'content' })
+  writeFileSync(join(hf.dir, 'file'), '')
+  const env = { XDG_DATA_HOME: join(hf.dir, 'file') }
+  const made = await hf.run(['backup', 'data', '--to', './vault', '--json'], { env })
+  assert.equal(made.code, 0, made.stderr)
+  assert.equal(summary(made.stdout)['status'], 'success')
+  assert.match(made.stderr, /not recorded: cannot open the catalogue/)
+  assert.equal((await hf.run(['restore', 'latest', '--vault', './vault', '--to', './out'], { env })).code, 0)
+  const asked = await hf.run(['run', 'list'], { env })
+  assert.notEqual(asked.code, 0)
+  assert.match(asked.stderr, /catalogue\.failed/)
+})

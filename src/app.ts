@@ -24,7 +24,7 @@ import type { DatabaseTargetSettings } from './model/databases.ts'
 import type { Notifier } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
 import type { Run } from './model/run.ts'
-import type { Secret, Settings, VaultSettings } from './model/settings.ts'
+import type { Secret, Settings, StorageSettings, VaultSettings } from './model/settings.ts'
 import type { Source, Target } from './model/source.ts'
 import type { Storage } from './model/storage.ts'
 import type { Vault } from './model/vault.ts'
@@ -35,6 +35,8 @@ import { databaseSource, databaseTarget, trialOf } from './sources/databases.ts'
 import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
 import { filesTarget } from './sources/files/target.ts'
+import type { ObjectClient } from './sources/s3db/object-client.ts'
+import type { S3dbSettings } from './sources/s3db/source.ts'
 import type { S3dbTargetSettings } from './sources/s3db/target.ts'
 import { localFolders } from './storage/local-folders.ts'
 import { parseStorageUrl } from './storage/open.ts'
@@ -52,6 +54,8 @@ export interface AppOptions {
 
 /** How a vault is opened, beside what is configured. */
 export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'storage'>> {
+  /** Where it lies, in place of what its name tells; an open one is closed with the vault. */
+  storage?: StorageSettings | Storage
   create?: boolean
   timezone?: string
   /** For those who look whether what is stored is right. */
@@ -75,7 +79,9 @@ export interface App extends AsyncDisposable {
   filesTarget(settings: FilesTargetSettings): Target
   databaseTarget(settings: DatabaseTargetSettings): Promise<Target>
   /** The database is made if it is not there. */
-  s3dbTarget(connection: Secret | string, settings: S3dbTargetSettings): Promise<Target>
+  s3dbTarget(connection: Secret | string | ObjectClient, settings: S3dbTargetSettings): Promise<Target>
+  /** Of a database that is open in this process. */
+  s3dbSource(client: ObjectClient, settings: S3dbSettings): Promise<Source>
   readonly log: Log
   notifier(name: string): Promise<Notifier>
   /** Sends a test message through it. */
@@ -124,10 +130,15 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
   }
 
   async function openVault(name: string, opening: VaultOpening): Promise<Vault> {
-    const { create, timezone, uncached, askPassword, ...overrides } = opening
-    const { cache, ...vaultSettings }: VaultSettings = { ...(settings.vaults[name] ?? adHoc(name)), ...overrides }
+    const { create, timezone, uncached, askPassword, storage: elsewhere, ...overrides } = opening
+    const known = settings.vaults[name] ?? (elsewhere ? named(name) : adHoc(name))
+    const { cache, ...vaultSettings }: VaultSettings = { ...known, ...overrides }
     const storage = await openWrapped(
-      { ...vaultSettings, ...(cache && uncached !== true && { cache }) },
+      {
+        ...vaultSettings,
+        ...(elsewhere && { storage: elsewhere }),
+        ...(cache && uncached !== true && { cache }),
+      },
       {
         clock,
         cached: isImmutable,
@@ -176,8 +187,9 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     history,
     log,
     async vault(name, opening = {}) {
-      const { timezone, bandwidth, uncached } = opening
-      const key = JSON.stringify([name in settings.vaults ? name : vaultKey(name), timezone, bandwidth, uncached])
+      const { timezone, bandwidth, uncached, compression, storage } = opening
+      const place = name in settings.vaults || storage !== undefined ? name : vaultKey(name)
+      const key = JSON.stringify([place, timezone, bandwidth, uncached, compression])
       const open = vaults.get(key)
       if (open !== undefined) return open
       const opened = openVault(name, opening)
@@ -201,6 +213,10 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     databaseTarget,
     s3dbTarget: async (connection, how) =>
       (await import('./sources/s3db/settings.ts')).s3dbRestoreTarget(connection, how),
+    async s3dbSource(client, how) {
+      const { openClient, s3db } = await import('./sources/s3db/source.ts')
+      return s3db(openClient(client), how)
+    },
     async notifier(name) {
       const notifier = settings.notify[name]
       if (notifier === undefined) throw new AppError('config.invalid', `there is no notifier ${name}`)
@@ -273,6 +289,7 @@ function runLog(log: Log, id: string): RunLog {
 
 function openCatalogue({ server }: Settings, clock: Clock): Catalogue {
   const { catalogue, dataDir } = server
+  if (catalogue === 'memory') return sqliteCatalogue(':memory:', clock)
   if (catalogue === 'sqlite') return sqliteCatalogue(resolve(dataDir, 'catalogue.db'), clock)
   throw new AppError('config.invalid', 'a catalogue in PostgreSQL does not work yet in this version', {
     hint: 'Set server.catalogue to sqlite.',
@@ -283,6 +300,9 @@ function openCatalogue({ server }: Settings, clock: Clock): Catalogue {
 function adHoc(address: string): VaultSettings {
   return { name: vaultKey(address), storage: parseStorageUrl(address), format: 'archive' }
 }
+
+/** A vault whose storage is given to it. */
+const named = (name: string): VaultSettings => ({ name, storage: { type: 'memory', name }, format: 'archive' })
 
 /** One spelling for each address: paths absolute. */
 function vaultKey(address: string): string {

@@ -38,7 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   testing: [...NOUNS, 'operations'],
   library: [...NOUNS, 'app.ts', 'operations', 'config'],
   http: [...NOUNS, 'app.ts'],
-  's3db-plugin': [...NOUNS, 'app.ts'],
+  's3db-plugin': [...NOUNS, 'app.ts', 'operations', 'sources'],
   cli: [...NOUNS, 'app.ts', 'operations', 'http', 'config'],
   'index.ts': ['*'],
 }

@@ -195,6 +195,11 @@ function payloadCompression({
   return container === 'zip' ? { type: 'none', level: 0 } : compression
 }
 
+function labelsOf({ labels, reading }: BackupRequest): Pick<Manifest, 'labels'> {
+  const all = { ...reading.labels?.(), ...labels }
+  return Object.keys(all).length === 0 ? {} : { labels: all }
+}
+
 interface Written {
   parts: StoredPart[]
   containerSize: number
@@ -227,6 +232,7 @@ function manifestOf(
     chain: parent ? [...parent.chain, parent.id] : [],
     needs: written.payloads.slice(0, -1).filter((_, position) => store.used.has(position)),
     tags: request.tags,
+    ...labelsOf(request),
     container: writing.container,
     compression: writing.container === 'zip' ? { type: 'none' } : writing.compression,
     encryption: written.encryption,

@@ -56,7 +56,9 @@ export async function choose(context: ArchiveContext, request: BackupRequest, le
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const { backups } = await readInventory(storage, cancel)
     const plan = await soundPlan(context, request, backups, leases, unusable)
-    const id = backupId(plan.type, request.time)
+    const id = request.id ?? backupId(request.kind ?? plan.type, request.time)
+    if (backups.some(({ manifest }) => manifest.id === id))
+      throw new AppError('usage.invalid', `${storage.name} has a backup ${id} already`)
     const base = await freeBase(context, request, plan, id, leases)
     const needs = plan.parent ? [plan.parent.manifest.id, ...plan.parent.manifest.needs] : []
     await lease.change({ bases: [base], needs }, signal)
@@ -125,7 +127,7 @@ async function freeBase(
   leases: readonly FoundLease[],
 ): Promise<string> {
   const { template, timezone } = context.writing
-  const base = baseName(template, { ...request, type: plan.type, backupId: id, timezone })
+  const base = baseName(template, { ...request, type: request.kind ?? plan.type, backupId: id, timezone })
   const other = `${base}_${id.slice(-6)}`
   if (leases.some(({ record }) => record.bases.includes(base))) return other
   const found = context.storage.list(`${base}.`, request.signal ? { signal: request.signal } : {})

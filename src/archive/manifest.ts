@@ -39,6 +39,7 @@ export interface Manifest {
   /** Those of the chain whose payloads hold content of this one. */
   needs: string[]
   tags: string[]
+  labels?: Record<string, string>
   container: Container
   compression: { type: Compression; level?: number }
   encryption: ManifestEncryption
@@ -99,6 +100,7 @@ export function parseManifest(bytes: Uint8Array, key: string): Manifest {
     chain: shape.texts('chain'),
     needs: shape.texts('needs'),
     tags: shape.texts('tags'),
+    ...(shape.raw('labels') !== undefined && { labels: shape.inner('labels').allTexts() }),
     container: shape.oneOf('container', 'tar', 'zip'),
     compression: parseCompression(shape.inner('compression')),
     encryption: parseEncryption(shape.raw('encryption'), `manifest ${key}`),

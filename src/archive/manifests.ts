@@ -1,4 +1,5 @@
 /** All manifests of a vault, and what follows from them: which backups are whole, and what builds on what. */
+import { createHash } from 'node:crypto'
 import { AppError, isAppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Cancel } from '../model/vault.ts'
@@ -154,8 +155,18 @@ export function toBackup(known: KnownBackup, vault: string, all?: ById): Backup 
       : { level: 'V0', at: new Date(manifest.ended) },
     warnings: stats.warnings,
     encrypted: manifest.encryption.type !== 'none',
+    ended: new Date(manifest.ended),
+    ...(manifest.labels && { labels: manifest.labels }),
+    compression: manifest.container === 'zip' ? 'zip' : manifest.compression.type,
+    checksum: checksumOf(manifest),
+    objects: [known.key, ...[...manifest.payload.parts, manifest.index].map(({ name }) => folderOf(known.key) + name)],
     ...(broken !== undefined && { broken }),
   }
+}
+
+function checksumOf({ payload: { parts } }: Manifest): string {
+  const sums = parts.map(({ sha256 }) => sha256)
+  return sums.length === 1 ? (sums[0] as string) : createHash('sha256').update(sums.join('')).digest('hex')
 }
 
 /** The backup called `id` (a unique beginning will do), `latest`, or `backup.not-found`. */

@@ -51,6 +51,11 @@ export class Shape {
     return known.find((one) => one === value) ?? this.#wrong(name, known.join(' or '))
   }
 
+  /** Every field, all of them texts. */
+  allTexts(): Record<string, string> {
+    return Object.fromEntries(Object.keys(this.#value).map((name) => [name, this.text(name)]))
+  }
+
   inner(name: string): Shape {
     return new Shape(this.raw(name), this.#fail, `${this.#where}${name}`)
   }

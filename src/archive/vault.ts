@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { AppError, isAppError } from '../base/errors.ts'
 import { displayPath } from '../base/paths.ts'
-import type { Secret, VaultSettings } from '../model/settings.ts'
+import type { EncryptionSettings, Secret, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
 import { ageOpener, ageSealer } from './age.ts'
@@ -95,9 +95,11 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     const known = description?.encryption ?? newest?.encryption
     // Who says nothing of encryption gets what the vault has: never a plain backup in an encrypted vault by omission.
     if (!saysEncryption(settings) && known !== undefined && known.type !== 'none') return described(known)
-    // Who says nothing of encryption gets what the vault has: never a plain backup in an encrypted vault by omission.
-    if (!saysEncryption(settings) && known !== undefined && known.type !== 'none') return described(known)
-    if (encryption.type === 'aes-256-gcm' && known?.type === 'aes-256-gcm') return described(known)
+    if (encryption.type === 'aes-256-gcm' && known?.type === 'aes-256-gcm') {
+      if (!asksForOther(settings, known.kdf)) return described(known)
+      // The derivation changes, never the secret behind the vault's back.
+      await keyFor(known, `vault ${storage.name}`)
+    }
     return described(encryption.type === 'aes-256-gcm' ? await newKeyInfo() : encryption)
   }
 
@@ -219,11 +221,25 @@ async function newKdf({ encryption, key }: ArchiveVaultOptions['settings']): Pro
   if (encryption?.keyDerivation?.type === 'pbkdf2') {
     return {
       type: 'pbkdf2-sha256',
-      salt: newSalt(),
+      salt: saltOf(encryption),
       iterations: encryption.keyDerivation.iterations ?? PBKDF2_DEFAULT_ITERATIONS,
     }
   }
-  return { type: 'scrypt', salt: newSalt(), ...SCRYPT_DEFAULT }
+  return { type: 'scrypt', salt: saltOf(encryption), ...SCRYPT_DEFAULT }
+}
+
+const saltOf = (encryption: EncryptionSettings | undefined): string =>
+  encryption?.keyDerivation?.salt === undefined ? newSalt() : textSalt(encryption.keyDerivation.salt)
+
+const textSalt = (text: string): string => Buffer.from(text, 'utf8').toString('base64')
+
+/** Whether new backups are to have another derivation than the vault's key has; one that is not named is the vault's. */
+function asksForOther({ encryption }: ArchiveVaultOptions['settings'], kdf: Kdf): boolean {
+  const wanted = encryption?.keyDerivation
+  if (wanted === undefined) return false
+  if ((wanted.type === 'pbkdf2') !== (kdf.type === 'pbkdf2-sha256')) return true
+  if (wanted.salt !== undefined && (kdf.type === 'raw' || textSalt(wanted.salt) !== kdf.salt)) return true
+  return kdf.type === 'pbkdf2-sha256' && wanted.iterations !== undefined && wanted.iterations !== kdf.iterations
 }
 
 async function secretFor({ settings, storage, askPassword }: ArchiveVaultOptions, kdf: Kdf): Promise<string> {

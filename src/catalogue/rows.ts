@@ -30,5 +30,10 @@ export function parseRun(text: string): Run {
 
 export function parseBackup(text: string): Backup {
   const row = parse(text, 'backup') as unknown as Backup
-  return { ...row, time: date(row.time), proof: { level: row.proof.level, at: date(row.proof.at) } }
+  return {
+    ...row,
+    time: date(row.time),
+    ...(row.ended && { ended: date(row.ended) }),
+    proof: { level: row.proof.level, at: date(row.proof.at) },
+  }
 }

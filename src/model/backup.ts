@@ -39,6 +39,16 @@ export interface Backup {
   warnings: number
   /** Whether its content can be read without a key; absent: not known. */
   encrypted?: boolean
+  /** When the backup was committed. */
+  ended?: Date
+  /** See BackupRequest. */
+  labels?: Record<string, string>
+  /** How the content is packed: `gzip`, `zstd`, `none`, … */
+  compression?: string
+  /** SHA-256 of the stored payload, hex; of several parts that of their checksums one after the other. */
+  checksum?: string
+  /** Keys of the objects that are this backup, the one that commits it first. */
+  objects?: string[]
   /** Set when something that restoring needs is missing or damaged, naming it. */
   broken?: string
 }

@@ -49,7 +49,8 @@ export interface EncryptionSettings {
   type: 'none' | 'aes-256-gcm' | 'age'
   password?: Secret
   key?: Secret
-  keyDerivation?: { type: 'scrypt' | 'pbkdf2'; iterations?: number }
+  /** `salt` is any text; a random one where absent. */
+  keyDerivation?: { type: 'scrypt' | 'pbkdf2'; iterations?: number; salt?: string }
   recipients?: string[]
   identity?: Secret
 }
@@ -98,6 +99,8 @@ export interface S3StorageSettings {
   uploadConcurrency?: number
   /** Send and check CRC32 sums; false for servers that refuse them. True by default. */
   checksums?: boolean
+  /** An open S3Client of `@aws-sdk/client-s3`, from a program that has one; it is not closed. */
+  client?: object
   connectTimeoutMs?: number
   /** A connection on which no byte moves for so long is given up. */
   idleTimeoutMs?: number

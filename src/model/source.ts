@@ -36,6 +36,8 @@ export interface SourceReading {
   entries(): AsyncIterable<SourceEntry>
   /** Facts taken in the same view, such as row counts and versions; kept with the backup. Known once entries ended. */
   facts?(): Record<string, unknown>
+  /** Small ones that listings show, such as names of tables: see `labels` of BackupRequest. Known once entries ended. */
+  labels?(): Record<string, string>
   close(): Promise<void>
 }
 

@@ -81,7 +81,14 @@ export interface BackupRequest extends Cancel {
   tags: string[]
   host: string
   time: Date
-  /** Names further placeholders of the path template. */
+  /**
+   * Chosen by the caller, who makes the same backup in several vaults; made from type and time where absent. Taken
+   * already: `usage.invalid`.
+   */
+  id?: string
+  /** The user's own word for the type, such as `weekly-snapshot`: what {type} of the path template gives. */
+  kind?: string
+  /** Small facts that are kept beside the backup and listed with it; readable without a key. */
   labels?: Record<string, string>
   onProgress?: OnProgress
 }

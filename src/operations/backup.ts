@@ -14,6 +14,10 @@ export interface BackupJob {
   type: BackupType | 'auto'
   fullEveryMs?: number
   tags: string[]
+  /** See BackupRequest. */
+  id?: string
+  kind?: string
+  labels?: Record<string, string>
   /** What to prove right after. */
   verifyAfter: ProofLevel
   /** The user's own, for V5. */
@@ -61,7 +65,7 @@ async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle
   const cancel = { signal: handle.signal }
   const reading = await job.source.read({ ...cancel, onWarning: handle.onWarning })
   try {
-    const { fullEveryMs } = job
+    const { fullEveryMs, id, kind, labels } = job
     return await vault.backup({
       ...cancel,
       job: job.job,
@@ -71,6 +75,9 @@ async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle
       type: job.type,
       ...(fullEveryMs !== undefined && { fullEveryMs }),
       tags: job.tags,
+      ...(id !== undefined && { id }),
+      ...(kind !== undefined && { kind }),
+      ...(labels && { labels }),
       host: job.host ?? hostOf(deps),
       time: job.time ?? deps.clock.now(),
       onProgress: handle.onProgress,

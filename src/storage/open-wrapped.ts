@@ -1,4 +1,4 @@
-import type { VaultSettings } from '../model/settings.ts'
+import type { StorageSettings, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import { openStorage, type OpenStorageOptions } from './open.ts'
 
@@ -14,7 +14,14 @@ const CACHE_BYTES = 1024 ** 3
 
 /** The storage of a vault with its retries, its limit and its cache; what is read from the cache is not limited. */
 export async function openWrapped(
-  { storage: from, retry, bandwidth, cache }: Pick<VaultSettings, 'storage' | 'retry' | 'bandwidth' | 'cache'>,
+  {
+    storage: from,
+    retry,
+    bandwidth,
+    cache,
+  }: Pick<VaultSettings, 'retry' | 'bandwidth' | 'cache'> & {
+    storage: StorageSettings | Storage
+  },
   { cached, cacheFolder, onCacheProblem, ...options }: WrapOptions,
 ): Promise<Storage> {
   let storage = await openStorage(from, { ...options, ...(retry && { retry }) })

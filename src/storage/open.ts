@@ -17,8 +17,12 @@ export interface OpenStorageOptions extends MirrorEvents {
   onRetry?: (error: AppError, attempt: number, waitMs: number) => void
 }
 
-/** Opens the storage that settings or an address name. Drivers over a network come with retries. */
-export async function openStorage(from: StorageSettings | string, options: OpenStorageOptions = {}): Promise<Storage> {
+/** Opens the storage that settings or an address name. Drivers over a network come with retries; an open one is as it is. */
+export async function openStorage(
+  from: StorageSettings | Storage | string,
+  options: OpenStorageOptions = {},
+): Promise<Storage> {
+  if (typeof from === 'object' && 'put' in from) return from
   const settings = typeof from === 'string' ? parseStorageUrl(from) : from
   switch (settings.type) {
     case 'file':

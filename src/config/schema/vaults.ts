@@ -24,6 +24,7 @@ const encryption = z
       keyDerivation: settings({
         type: z.enum(['scrypt', 'pbkdf2']),
         iterations: count('Of pbkdf2.').optional(),
+        salt: text('Any text; a random one if absent, which is better.').optional(),
       })
         .describe('How a password becomes a key.')
         .optional(),

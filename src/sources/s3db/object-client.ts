@@ -11,8 +11,10 @@ export interface ObjectClient {
   }): Promise<ListObjectsPage>
   getObject(key: string): Promise<FetchedObject>
   putObject(object: PutObject): Promise<unknown>
+  headObject?(key: string): Promise<{ ContentLength?: number; LastModified?: Date | string }>
   deleteObject(key: string): Promise<unknown>
   destroy?(): unknown
+  readonly connectionString?: string
 }
 
 export interface ClientConfig {

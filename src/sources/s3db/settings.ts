@@ -4,7 +4,8 @@ import { isSecret } from '../../model/secret.ts'
 import type { Secret } from '../../model/settings.ts'
 import type { Source, Target } from '../../model/source.ts'
 import { connectS3db } from './connect.ts'
-import { s3db, type ClientOpener, type S3dbSettings } from './source.ts'
+import type { ObjectClient } from './object-client.ts'
+import { openClient, s3db, type ClientOpener, type S3dbSettings } from './source.ts'
 import { s3dbTarget, type S3dbTargetSettings } from './target.ts'
 
 /** `options` of `LaterSourceSettings`: checked by the schema when they come from a configuration. */
@@ -18,8 +19,10 @@ export function s3dbSource(options: Record<string, unknown>): Source {
   return s3db(openerOf(options), settings)
 }
 
-export const s3dbRestoreTarget = (connection: Secret | string, settings: S3dbTargetSettings): Target =>
-  s3dbTarget(connectS3db(connection, { create: true }), settings)
+export function s3dbRestoreTarget(connection: Secret | string | ObjectClient, settings: S3dbTargetSettings): Target {
+  const known = typeof connection === 'string' || isSecret(connection)
+  return s3dbTarget(known ? connectS3db(connection, { create: true }) : openClient(connection), settings)
+}
 
 function openerOf({ url, connectionString = url }: Record<string, unknown>): ClientOpener {
   if (typeof connectionString === 'string' || isSecret(connectionString)) return connectS3db(connectionString)

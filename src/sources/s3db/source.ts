@@ -25,6 +25,10 @@ export interface S3dbSettings extends ResourceSelection {
   concurrency?: number
   /** A database without anything in it is one all the same, not a mistyped address. */
   allowEmpty?: boolean
+  /** Names of resources that must be there; `source.not-found` says which is not. */
+  required?: readonly string[]
+  /** Where long lists of keys are sorted; the system's temporary folder if absent. */
+  scratchDir?: string
   /** Keys that begin so are left out: a vault that lies in the same bucket. */
   leaveOut?: readonly string[]
 }
@@ -115,7 +119,8 @@ async function read(
   const { client, close } = await opener.open({ signal })
   const startedAt = Date.now()
   const facts: Facts = { client: kindOf(client), objects: 0, bytes: 0, resources: {} }
-  const keys = new SortedKeys()
+  const { scratchDir } = settings
+  const keys = new SortedKeys(scratchDir === undefined ? {} : { scratchDir })
   async function end(): Promise<void> {
     await keys[Symbol.asyncDispose]()
     await close()
@@ -126,6 +131,9 @@ async function read(
     await listInto(keys, client, { settings, selected, before, signal })
     if (before.description === undefined && settings.allowEmpty !== true && keys.size === 0)
       throw new AppError('source.not-found', `there is no s3db database at ${opener.name}`)
+    const missing = settings.required?.filter((name) => before.description?.resources[name] === undefined) ?? []
+    if (missing.length > 0)
+      throw new AppError('source.not-found', `${opener.name} has no resource ${missing.join(', ')}`)
   } catch (error) {
     await end()
     throw error
@@ -163,7 +171,13 @@ async function read(
       yield entryOf(was, false, () => whole(first))
     }
   }
-  return { entries, facts: () => facts, close: end }
+  /** How many records each resource has; resources without any too. */
+  const labels = (): Record<string, string> => {
+    const names = [...Object.keys(before.description?.resources ?? {}), ...Object.keys(facts.resources)]
+    const counts = [...new Set(names)].sort().map((name) => [name, facts.resources[name]?.records ?? 0])
+    return { resources: JSON.stringify(Object.fromEntries(counts)) }
+  }
+  return { entries, facts: () => facts, labels, close: end }
 }
 
 function entryOf(

@@ -1,15 +1,18 @@
 /**
  * Objects back into an s3db database. What is there decides what is done, before anything is written (see `plan.ts`);
  * `s3db.json` comes last, merged with what the database has, so that a restore that is cut short leaves no resource that
- * points to records which are not there.
+ * points to records which are not there. One that fails or is cancelled puts back what it changed.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { AppError } from '../../base/errors.ts'
+import { AppError, isAppError, toAppError } from '../../base/errors.ts'
 import { redact } from '../../base/redact.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { RestoredEntry } from '../../model/entry.ts'
 import type { RestoreEffect, RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
 import { bodyOf, fetchContent, fetchObject } from './fetch.ts'
+import { Lanes } from './lanes.ts'
+import { restoreLock } from './restore-lock.ts'
+import { Undo } from './undo.ts'
 import { keyOf, METADATA_BEFORE, METADATA_KEY, recordOfReference, refuseUnsafe } from './keys.ts'
 import { listKeys } from './listing.ts'
 import { encodeDescription, merged, onlyResources, parseDescription } from './metadata.ts'
@@ -28,6 +31,8 @@ export interface S3dbTargetSettings extends ResourceSelection {
   delete?: boolean
   dryRun?: boolean
   concurrency?: number
+  /** Where what is replaced is kept until the restore has ended; the system's temporary folder if absent. */
+  scratchDir?: string
 }
 
 interface Work {
@@ -39,12 +44,11 @@ interface Work {
   there: Map<string, number>
   /** Keys of the backup, where what is beyond them matters. */
   seen: Set<string> | undefined
+  undo: Undo
 }
 
 const LANES = { network: 32, memory: 32, sqlite: 16, file: 16 } as const
 const MAX_OBJECT = 5 * 1024 ** 3
-/** Of contents in memory at once. */
-const MAX_HELD = 64 * 1024 * 1024
 
 export function s3dbTarget(opener: ClientOpener, settings: S3dbTargetSettings = {}): Target {
   return {
@@ -52,6 +56,10 @@ export function s3dbTarget(opener: ClientOpener, settings: S3dbTargetSettings = 
     async write(entries, options) {
       const { client, close } = await opener.open({ signal: options.signal })
       try {
+        if (settings.dryRun === true) return await write(client, settings, entries, options)
+        await using _locked = await restoreLock(client).catch((error: unknown) => {
+          throw targetError(error, 'lock the database')
+        })
         return await write(client, settings, entries, options)
       } finally {
         await close()
@@ -95,7 +103,8 @@ async function write(
   const there = await whatIsThere(client, settings, signal)
   const replaces = settings.overwrite === 'always' || settings.overwrite === 'if-newer'
   const seen = there.size > 0 && (settings.delete === true || replaces) ? new Set<string>() : undefined
-  const work: Work = { client, settings, options, outcome, there, seen }
+  await using undo = new Undo(settings.scratchDir)
+  const work: Work = { client, settings, options, outcome, there, seen, undo }
   const selected = select(settings)
   const lanes = new Lanes(settings.concurrency ?? LANES[kindOf(client)])
   let description: { entry: RestoredEntry; content: Buffer } | undefined
@@ -117,13 +126,38 @@ async function write(
       await lanes.run(content.length, () => restoreObject(work, entry, key, content))
     }
     await lanes.end()
+    if (seen !== undefined) await removeBeyond(work, seen, lanes)
+    if (description !== undefined) await restoreDescription(work, description.entry, description.content)
   } catch (error) {
     await lanes.end().catch(() => undefined)
+    await putBack(client, undo, error)
     throw error
   }
-  if (seen !== undefined) await removeBeyond(work, seen, lanes)
-  if (description !== undefined) await restoreDescription(work, description.entry, description.content)
   return outcome
+}
+
+/** The database as it was before. */
+async function putBack(client: ObjectClient, undo: Undo, why: unknown): Promise<void> {
+  const lanes = new Lanes(LANES[kindOf(client)])
+  try {
+    for await (const { key, before } of undo.kept())
+      await lanes.run(before?.length ?? 0, async () => {
+        if (before === undefined) return remove(client, key)
+        const { head, body } = decodeObject(before, key)
+        await client.putObject({ key, ...head, ...(body.length > 0 && { body }), contentLength: body.length })
+      })
+    await lanes.end()
+  } catch (error) {
+    const { code, message } = toAppError(why)
+    throw new AppError(
+      code,
+      `${message}; and what was changed before could not be put back: ${toAppError(error).message}`,
+      {
+        cause: why,
+        hint: 'The database is between two states: restore again once it can be written to, with overwrite.',
+      },
+    )
+  }
 }
 
 async function restoreObject(work: Work, entry: RestoredEntry, key: string, content: Buffer): Promise<void> {
@@ -131,7 +165,7 @@ async function restoreObject(work: Work, entry: RestoredEntry, key: string, cont
   const { head, body } = decodeObject(content, key)
   const changed = there.get(key)
   if (changed === undefined) {
-    await put(work, key, head, body)
+    await put(work, key, head, body, undefined)
     return done(work, entry, 'create', content.length)
   }
   const now = await fetchContent(client, key)
@@ -140,7 +174,7 @@ async function restoreObject(work: Work, entry: RestoredEntry, key: string, cont
   if (overwrite === 'refuse') throw exists(key, 'differs from the backup')
   const older = changed < entry.mtime.s * 1000 + entry.mtime.ns / 1e6
   if (overwrite === 'never' || (overwrite === 'if-newer' && !older)) return done(work, entry, 'keep', 0)
-  await put(work, key, head, body)
+  await put(work, key, head, body, now)
   done(work, entry, 'replace', content.length)
 }
 
@@ -158,8 +192,15 @@ function done({ outcome, options }: Work, entry: RestoredEntry, effect: RestoreE
   options.onEntry?.(entry, effect)
 }
 
-async function put({ client, settings }: Work, key: string, head: ObjectHead, body: Buffer): Promise<void> {
+async function put(
+  { client, settings, undo }: Work,
+  key: string,
+  head: ObjectHead,
+  body: Buffer,
+  before: Buffer | undefined,
+): Promise<void> {
   if (settings.dryRun === true) return
+  await undo.keep(key, before)
   try {
     await client.putObject({ key, ...head, ...(body.length > 0 && { body }), contentLength: body.length })
   } catch (error) {
@@ -201,7 +242,10 @@ async function removeBeyond(work: Work, seen: ReadonlySet<string>, lanes: Lanes)
     if (!stale && !extra) continue
     throwIfAborted(options.signal)
     await lanes.run(0, async () => {
-      if (settings.dryRun !== true) await remove(client, key)
+      if (settings.dryRun !== true) {
+        await work.undo.keep(key, await fetchContent(client, key))
+        await remove(client, key)
+      }
       outcome.effects.delete += 1
     })
   }
@@ -232,13 +276,19 @@ async function restoreDescription(work: Work, entry: RestoredEntry, content: Buf
     isDeepStrictEqual({ ...after.raw, resources: after.resources }, { ...now.raw, resources: now.resources })
   )
     return done(work, entry, 'unchanged', 0)
-  await put(work, METADATA_KEY, head, bytes)
+  await put(work, METADATA_KEY, head, bytes, await fetchContent(client, METADATA_KEY))
   done(work, entry, object === undefined ? 'create' : 'replace', bytes.length)
 }
 
 function targetError(error: unknown, tried: string): AppError {
+  if (isAppError(error)) return error
   const why = error instanceof Error ? error.message : String(error)
-  return new AppError('restore.failed', redact(`could not ${tried}: ${why.split('\n')[0] ?? ''}`), { cause: error })
+  const busy = /database is locked|SQLITE_BUSY/.test(why)
+  return new AppError(
+    busy ? 'target.in-use' : 'restore.failed',
+    redact(`could not ${tried}: ${why.split('\n')[0] ?? ''}`),
+    { cause: error },
+  )
 }
 
 /** A copy: a chunk's memory is used again for the next. */
@@ -251,39 +301,4 @@ async function owned(content: AsyncIterable<Uint8Array>, key: string): Promise<B
     chunks.push(Buffer.from(chunk))
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
-}
-
-/** Some at once, and not too many bytes of them; the first failure ends it. */
-class Lanes {
-  readonly #most: number
-  readonly #running = new Set<Promise<void>>()
-  #held = 0
-  #failed: { error: unknown } | undefined
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  check(): void {
-    if (this.#failed !== undefined) throw this.#failed.error
-  }
-
-  async run(bytes: number, work: () => Promise<void>): Promise<void> {
-    while (this.#running.size >= this.#most || (this.#held > 0 && this.#held + bytes > MAX_HELD))
-      await Promise.race(this.#running)
-    this.check()
-    this.#held += bytes
-    const running = work()
-      .catch((error: unknown) => void (this.#failed ??= { error }))
-      .finally(() => {
-        this.#held -= bytes
-        this.#running.delete(running)
-      })
-    this.#running.add(running)
-  }
-
-  async end(): Promise<void> {
-    await Promise.all(this.#running)
-    this.check()
-  }
 }

@@ -1,6 +1,6 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import type { Clock } from '../../base/clock.ts'
-import { isAppError, type AppError } from '../../base/errors.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
 import { retry } from '../../base/retry.ts'
 import type { S3StorageSettings } from '../../model/settings.ts'
 import { s3Error } from './errors.ts'
@@ -41,6 +41,7 @@ export function connect(
 
   async function open(): Promise<S3Client> {
     const sdk = await import('@aws-sdk/client-s3')
+    if (settings.client !== undefined) return given(settings.client)
     const client = new sdk.S3Client(await configOf(settings, secrets))
     clients.push(client)
     return client
@@ -75,6 +76,12 @@ export function connect(
       current = undefined
     },
   }
+}
+
+/** It may be of another copy of the SDK: `send` is all that is used of it. */
+function given(client: object): S3Client {
+  if (typeof Reflect.get(client, 'send') === 'function') return client as S3Client
+  throw new AppError('storage.invalid', 'the client given for the storage is no S3Client of @aws-sdk/client-s3')
 }
 
 async function configOf(settings: Omit<S3StorageSettings, 'type'>, secrets: Set<string>): Promise<S3ClientConfig> {

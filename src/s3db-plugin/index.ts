@@ -1,0 +1,3 @@
+export { BackupError } from './errors.ts'
+export { BackupPlugin } from './plugin.ts'
+export type * from './types.ts'

@@ -21,6 +21,7 @@ const PACKAGES: Record<string, string> = {
   sqlite3: 'sqlite3',
   restic: 'restic',
   '/usr/lib/postgresql/15/bin/postgres': 'postgresql-15',
+  '/usr/sbin/mariadbd': 'mariadb-server',
 }
 
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'

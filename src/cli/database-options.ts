@@ -122,7 +122,6 @@ export function sourceOf(context: Context, options: DatabaseOptions, words: read
       ...(excludeTable && { excludeCollections: excludeTable }),
     }
   const tables = { ...(table && { tables: table }), ...(excludeTable && { excludeTables: excludeTable }) }
-  if (type === 'mysql') return { type, ...common, ...tables }
   return { type, ...common, ...tables, ...(parallel !== undefined && { parallel }) }
 }
 

@@ -42,7 +42,12 @@ export interface PostgresSettings extends ServerSettings, DatabaseChoice, TableC
 
 export interface MysqlSettings extends ServerSettings, DatabaseChoice, TableChoice {
   binlog?: boolean
+  /** Routines, triggers and events too; true by default. */
   routines?: boolean
+  /** Users and what they may do; true by default. */
+  globals?: boolean
+  /** Connections that read at once. */
+  parallel?: number
 }
 
 export interface MongodbSettings extends ServerSettings, DatabaseChoice {

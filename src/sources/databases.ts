@@ -12,6 +12,8 @@ export async function databaseSource(settings: DatabaseSourceSettings): Promise<
       return (await import('./sqlite/source.ts')).sqlite(settings)
     case 'postgres':
       return (await import('./postgres/source.ts')).postgres(settings)
+    case 'mysql':
+      return (await import('./mysql/source.ts')).mysql(settings)
     default:
       throw notYet('source', settings.type)
   }
@@ -35,6 +37,8 @@ export async function databaseTarget(settings: DatabaseTargetSettings): Promise<
     }
     case 'postgres':
       return (await import('./postgres/target.ts')).postgresTarget(settings)
+    case 'mysql':
+      return (await import('./mysql/target.ts')).mysqlTarget(settings)
     default:
       throw new AppError('config.invalid', `a restore to ${type} does not work yet in this version`)
   }
@@ -45,6 +49,8 @@ export async function trialOf(source: string): Promise<Trial | undefined> {
   switch (source) {
     case 'sqlite':
       return (await import('./sqlite/trial.ts')).sqliteTrial
+    case 'mysql':
+      return (await import('./mysql/trial.ts')).mysqlTrial
     case 'postgres':
       return {
         run: async () => [

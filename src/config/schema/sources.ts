@@ -67,10 +67,13 @@ const mysql = settings({
   type: z.literal('mysql'),
   ...database,
   ...tables,
-  binlog: flag('Follow the binary log, for restores to a point in time.').optional(),
+  binlog: flag(
+    'Follow the binary log, for restores to a point in time; accepted, works in a later version.',
+  ).optional(),
   routines: flag('Stored routines, triggers and events too; true by default.').optional(),
-  programs,
-}).describe(later('MySQL and MariaDB'))
+  globals: flag('Users and what they may do too; true by default.').optional(),
+  parallel: z.number().int().min(1).max(32).describe('Connections that read at once; 2 by default.').optional(),
+}).describe('MySQL and MariaDB databases, all as of one moment.')
 
 const mongodb = settings({
   type: z.literal('mongodb'),

@@ -6,13 +6,6 @@ export const GLOBALS = 'globals.sql'
 export const ABOUT = 'database.json'
 export const DUMP = 'database.dump'
 
-/** A folder for each database; no name can be taken for another file or lead elsewhere. */
-export const folderName = (database: string): string =>
-  database.replaceAll(
-    /[%/.\u0000-\u001f]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-  )
-
 const about = z.object({
   holdfast: z.literal('postgres'),
   version: z.literal(1),

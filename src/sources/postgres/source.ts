@@ -8,9 +8,10 @@ import type { SourceEntry } from '../../model/entry.ts'
 import { notYet } from '../../model/later.ts'
 import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../model/source.ts'
 import { dumpFile, dumpFolder, dumpReading, dumpStream, jsonBytes, timestampOf } from '../dump-reading.ts'
+import { folderName, matches } from '../names.ts'
 import { anyPsql, programsFor, serverOf, sql, type Programs, type Server } from './connect.ts'
 import { dumpOnly } from './dump-check.ts'
-import { ABOUT, DUMP, folderName, GLOBALS, type AboutPostgres } from './layout.ts'
+import { ABOUT, DUMP, GLOBALS, type AboutPostgres } from './layout.ts'
 import { openSnapshot } from './snapshot.ts'
 
 const MAINTENANCE = 'postgres'
@@ -67,15 +68,6 @@ async function connect(settings: PostgresSettings, signal: AbortSignal | undefin
   )
   if (databases.length === 0) throw new AppError('source.not-found', `no database of ${server.name} is to be backed up`)
   return { server, programs, version, databases, idleMs }
-}
-
-/** `*` and `?` as in file names. */
-function matches(pattern: string, name: string): boolean {
-  const source = pattern
-    .replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${source}$`, 's').test(name)
 }
 
 async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptions): Promise<SourceReading> {

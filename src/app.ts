@@ -158,12 +158,18 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     )
     try {
       const found = await formatOf(storage)
-      if (found === undefined && vaultSettings.format === 'repository') throw noNewRepository(storage.name)
       if (found !== undefined && overrides.format !== undefined && overrides.format !== found)
         throw new AppError('vault.unsupported', `the vault at ${storage.name} has the format ${found}`)
-      if (found === 'repository') {
+      if ((found ?? vaultSettings.format) === 'repository') {
         const { repositoryVault } = await import('./repository/vault.ts')
-        return await repositoryVault({ storage, settings: vaultSettings, ...(askPassword && { askPassword }) })
+        return await repositoryVault({
+          storage,
+          settings: vaultSettings,
+          clock,
+          program: `holdfast ${VERSION}`,
+          ...(create !== undefined && { create }),
+          ...(askPassword && { askPassword }),
+        })
       }
       return await archiveVault({
         storage,
@@ -315,12 +321,6 @@ async function formatOf(storage: Storage): Promise<VaultSettings['format'] | und
   if ((await storage.stat('config')) === undefined) return undefined
   for await (const { key } of storage.list('keys/')) if (/^keys\/[0-9a-f]{64}$/.test(key)) return 'repository'
   return undefined
-}
-
-function noNewRepository(name: string): AppError {
-  return new AppError('vault.unsupported', `there is no repository at ${name}, and this version makes none`, {
-    hint: 'Make it with `restic init`, or say --format archive. Repositories of restic are listed, restored and verified.',
-  })
 }
 
 function hintOf(known: string[]): { hint?: string } {

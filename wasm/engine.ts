@@ -11,12 +11,12 @@ const WINDOW: i32 = 64
 /** Bytes that one of four lanes runs ahead: a cut found by a later lane wastes at most three of these. */
 const LANE: i32 = 16384
 
-/** What the byte that leaves the window has added, by byte. */
-const outTable = memory.data(256 * 8, 64)
+/** Tables at fixed addresses, below everything else (see scripts/build-wasm.ts): a load then needs no addition. */
+/** What the byte that leaves the window has added to the next digest, by byte. */
+const OUT: usize = 1024
 /** What reduces a digest after a shift by eight bits, by its top byte. */
-const modTable = memory.data(256 * 8, 64)
-let topShift: u64 = 45
-let cutMask: u64 = (1 << 20) - 1
+const MOD: usize = 3072
+let cutMask: u32 = (1 << 20) - 1
 
 export function base(): usize {
   return (__heap_base + 1023) & ~1023
@@ -32,35 +32,33 @@ function reduce(x: u64, polynomial: u64): u64 {
   return x
 }
 
-/** `bits`: an average chunk has 2^bits bytes beyond the least. */
+/** `polynomial`: of degree 53. `bits`: an average chunk has 2^bits bytes beyond the least. */
 export function chunkerInit(polynomial: u64, bits: i32): void {
-  const k = degree(polynomial)
-  topShift = <u64>(k - 8)
-  cutMask = ((<u64>1) << bits) - 1
+  cutMask = ((<u32>1) << bits) - 1
   for (let b = 0; b < 256; b++) {
     let out = reduce(<u64>b, polynomial)
-    for (let i = 0; i < WINDOW - 1; i++) out = reduce(out << 8, polynomial)
-    store<u64>(outTable + b * 8, out)
-    const top = (<u64>b) << k
-    store<u64>(modTable + b * 8, reduce(top, polynomial) | top)
+    for (let i = 0; i < WINDOW; i++) out = reduce(out << 8, polynomial)
+    store<u64>(OUT + b * 8, out)
+    const top = (<u64>b) << 53
+    store<u64>(MOD + b * 8, reduce(top, polynomial) | top)
   }
 }
 
-@inline function shiftIn(digest: u64, byte: u64, shift: u64): u64 {
-  return ((digest << 8) | byte) ^ load<u64>(modTable + ((<usize>(digest >> shift)) << 3))
+/** The digest shifted by eight bits, which are 0, and reduced: its top byte is in bits 45 to 52. */
+@inline function shift(digest: u64): u64 {
+  return (digest << 8) ^ load<u64>(<usize>(<u32>(digest >> 42) & 0x7f8), MOD)
 }
 
 /** The digest of the 64 bytes before `at`. */
 @inline function prime(at: usize): u64 {
   let digest: u64 = 0
-  const shift = topShift
-  for (let p = at - WINDOW; p < at; p++) digest = shiftIn(digest, <u64>load<u8>(p), shift)
+  for (let p = at - WINDOW; p < at; p++) digest = shift(digest) ^ <u64>load<u8>(p)
   return digest
 }
 
-@inline function roll(digest: u64, at: usize, shift: u64): u64 {
-  digest ^= load<u64>(outTable + ((<usize>load<u8>(at - WINDOW)) << 3))
-  return shiftIn(digest, <u64>load<u8>(at), shift)
+/** `entering` and `leaving` do not depend on the digest, so that the processor has them ready. */
+@inline function roll(digest: u64, entering: u64, leaving: usize): u64 {
+  return shift(digest) ^ (load<u64>(leaving << 3, OUT) ^ entering)
 }
 
 /**
@@ -68,34 +66,32 @@ export function chunkerInit(polynomial: u64, bits: i32): void {
  * 0 when none of these ends a chunk. The caller knows least and greatest lengths.
  */
 export function nextCut(ptr: usize, from: i32, length: i32): i32 {
-  const shift = topShift
   const mask = cutMask
   let at = ptr + from
   const end = ptr + length
   while (at + 4 * LANE <= end) {
-    let p0 = at
-    let p1 = at + LANE
-    let p2 = at + 2 * LANE
-    let p3 = at + 3 * LANE
-    let d0 = prime(p0)
-    let d1 = prime(p1)
-    let d2 = prime(p2)
-    let d3 = prime(p3)
+    let d0 = prime(at)
+    let d1 = prime(at + LANE)
+    let d2 = prime(at + 2 * LANE)
+    let d3 = prime(at + 3 * LANE)
     let c1: usize = 0
     let c2: usize = 0
     let c3: usize = 0
-    if ((d0 & mask) == 0) return <i32>(p0 - ptr)
-    for (let i = 0; i < LANE; i++) {
-      d0 = roll(d0, p0++, shift)
-      d1 = roll(d1, p1++, shift)
-      d2 = roll(d2, p2++, shift)
-      d3 = roll(d3, p3++, shift)
-      if (<i32>((d0 & mask) == 0) | <i32>((d1 & mask) == 0) | <i32>((d2 & mask) == 0) | <i32>((d3 & mask) == 0)) {
-        if ((d0 & mask) == 0) return <i32>(p0 - ptr)
-        if ((d1 & mask) == 0 && c1 == 0) c1 = p1
-        if ((d2 & mask) == 0 && c2 == 0) c2 = p2
-        if ((d3 & mask) == 0 && c3 == 0) c3 = p3
-      }
+    if ((<u32>d0 & mask) == 0) return <i32>(at - ptr)
+    const stop = at + LANE
+    for (let p = at; p < stop; ) {
+      const q = p - WINDOW
+      d0 = roll(d0, <u64>load<u8>(q, 64), <usize>load<u8>(q))
+      d1 = roll(d1, <u64>load<u8>(q, LANE + 64), <usize>load<u8>(q, LANE))
+      d2 = roll(d2, <u64>load<u8>(q, 2 * LANE + 64), <usize>load<u8>(q, 2 * LANE))
+      d3 = roll(d3, <u64>load<u8>(q, 3 * LANE + 64), <usize>load<u8>(q, 3 * LANE))
+      p++
+      // One test and one branch for each lane, nearly never taken.
+      if ((<u32>d0 & mask) != 0 && (<u32>d1 & mask) != 0 && (<u32>d2 & mask) != 0 && (<u32>d3 & mask) != 0) continue
+      if ((<u32>d0 & mask) == 0) return <i32>(p - ptr)
+      if ((<u32>d1 & mask) == 0 && c1 == 0) c1 = p + LANE
+      if ((<u32>d2 & mask) == 0 && c2 == 0) c2 = p + 2 * LANE
+      if ((<u32>d3 & mask) == 0 && c3 == 0) c3 = p + 3 * LANE
     }
     if (c1) return <i32>(c1 - ptr)
     if (c2) return <i32>(c2 - ptr)
@@ -103,10 +99,11 @@ export function nextCut(ptr: usize, from: i32, length: i32): i32 {
     at += 4 * LANE
   }
   let digest = prime(at)
-  if ((digest & mask) == 0) return <i32>(at - ptr)
+  if ((<u32>digest & mask) == 0) return <i32>(at - ptr)
   while (at < end) {
-    digest = roll(digest, at++, shift)
-    if ((digest & mask) == 0) return <i32>(at - ptr)
+    digest = roll(digest, <u64>load<u8>(at), <usize>load<u8>(at - WINDOW))
+    at++
+    if ((<u32>digest & mask) == 0) return <i32>(at - ptr)
   }
   return 0
 }

@@ -4,7 +4,7 @@
  */
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { hashOf } from './container.ts'
-import { zstdCompressor, zstdExpander, type FrameFunction } from './zstd-frames.ts'
+import { zstdCompressor, zstdExpander, type FrameFunction } from '../base/zstd-frames.ts'
 
 export type FrameCodec = 'zstd' | 'gzip'
 

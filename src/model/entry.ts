@@ -58,8 +58,23 @@ export interface SourceEntry extends Entry {
    * gives the bytes of these extents only, one after the other, without the holes.
    */
   extents?: [number, number][]
+  /**
+   * Whoever finds the inode, size and times there that the entry has, before and after reading, has read its content. In
+   * any other case `open` tells what is wrong or gives the bytes: where this is set it may be called until the reading ends.
+   */
+  local?: LocalFile
   /** `size` is a guess: the content ends where its reader ends. */
   sizeUnknown?: boolean
+}
+
+/** A file that may be read past its source: many small ones by threads, which cannot call `open`. */
+export interface LocalFile {
+  /** Absolute, in the encoding of paths. */
+  path: string
+  /** Content that begins so has to come from `open`. */
+  unless?: Uint8Array
+  /** Completes the entry with what else only an opened file would tell (`xattrs`). */
+  complete(): void
 }
 
 /** An entry on its way back: content comes in order, and may be skipped by not reading it. */

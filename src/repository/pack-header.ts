@@ -39,7 +39,10 @@ export function packSize(blobs: readonly { length: number; uncompressedLength: n
   )
 }
 
-export function encodeHeader(blobs: readonly Omit<PackedBlob, 'offset'>[]): Buffer {
+/** `id`: as hex digits or as bytes. */
+export function encodeHeader(
+  blobs: readonly (Omit<PackedBlob, 'offset' | 'id'> & { id: string | Uint8Array })[],
+): Buffer {
   const size = blobs.reduce((sum, { uncompressedLength }) => sum + entryLength(uncompressedLength), 0)
   const header = Buffer.allocUnsafe(size)
   let at = 0
@@ -48,7 +51,9 @@ export function encodeHeader(blobs: readonly Omit<PackedBlob, 'offset'>[]): Buff
     header[at] = (type === 'tree' ? 1 : 0) + (compressed ? 2 : 0)
     header.writeUInt32LE(length, at + 1)
     if (compressed) header.writeUInt32LE(uncompressedLength, at + 5)
-    header.write(id, at + (compressed ? 9 : 5), 'hex')
+    const idStart = at + (compressed ? 9 : 5)
+    if (typeof id === 'string') header.write(id, idStart, 'hex')
+    else header.set(id, idStart)
     at += entryLength(uncompressedLength)
   }
   return header

@@ -8,6 +8,7 @@ import type { Secret } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { Cancel } from '../model/vault.ts'
 import { BlobIndex, PENDING } from './blob-index.ts'
+import { decodeBlob } from './blob.ts'
 import { BlockReader } from './block-reader.ts'
 import { CONFIG_KEY, encodeConfig, newConfig, parseConfig, type RepositoryConfig } from './config.ts'
 import { seal, sealKey, unseal, type SealKey } from './crypto.ts'
@@ -19,7 +20,6 @@ import { byTime, parseSnapshot, type StoredSnapshot } from './snapshot.ts'
 import { parseTree } from './tree.ts'
 import type { TreeNode } from './node.ts'
 import { readFile, readUnpacked } from './unpacked.ts'
-import { decompress } from './zstd.ts'
 
 export interface OpenRepository {
   readonly storage: Storage
@@ -224,25 +224,6 @@ export async function loadIndex(
     }
   })
   return { ...repository, index, packs, indexFiles, blocks: new BlockReader(storage) }
-}
-
-/** Largest content of one blob: a chunk has at most 8 MiB, a tree of a huge folder much more. */
-const MAX_BLOB = 2 ** 31
-
-/** Opens a sealed blob as it came from a pack: decrypted, expanded, compared with its id. */
-export function decodeBlob(
-  key: SealKey,
-  sealed: Uint8Array,
-  { type, id, uncompressedLength }: { type: BlobType; id: string; uncompressedLength: number },
-): Buffer {
-  const what = `${type} blob ${id.slice(0, 8)}`
-  const plain = unseal(key, sealed)
-  if (plain === undefined) throw damaged(what, 'its sum is wrong')
-  if (uncompressedLength > MAX_BLOB) throw damaged(what, 'it claims to be larger than any')
-  const content = uncompressedLength === 0 ? plain : decompress(plain, uncompressedLength)
-  if (content === undefined) throw damaged(what, 'it cannot be expanded')
-  if (idOf(content) !== id) throw damaged(what, 'its content is not that of its id')
-  return content
 }
 
 /** Tries every place where the blob is stored. */

@@ -5,7 +5,8 @@ import { damaged, isObject, parseObject } from './parse.ts'
 import { parseNode, type TreeNode } from './node.ts'
 
 /** `nodes`: from encodeNode, in order. */
-export const encodeTree = (nodes: readonly string[]): Uint8Array => utf8(`{"nodes":[${nodes.join(',')}]}\n`)
+export const encodeTree = (nodes: readonly (string | undefined)[]): Uint8Array =>
+  utf8(`{"nodes":[${nodes.join(',')}]}\n`)
 
 /** What JSON.parse would round: such numbers become text first. */
 const LARGE = /"(inode|device_id|size|links|device)":(\d{16,20})(?=[,}])/g

@@ -1,42 +1,80 @@
-/** A repository of restic's format as a vault. Reading, proof and notes; writing backups comes with the engine's threads. */
-import { basename } from 'node:path'
-import { AppError } from '../base/errors.ts'
+/** A repository of restic's format as a vault. */
+import type { Clock } from '../base/clock.ts'
+import { AppError, isAppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Secret, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
+import { repositoryBackup, type BackupContext, type WriteOptions } from './backup.ts'
 import { examine } from './check.ts'
-import { dateOf, parseGoTime } from './go-time.ts'
-import { changeNotes, notedIds, readNotes, type Notes } from './notes.ts'
+import { isId } from './ids.ts'
+import { removeDeadLocks } from './lock.ts'
+import { changeNotes, notedIds, readNotes } from './notes.ts'
 import { openEntries, readEntries } from './read.ts'
-import { loadIndex, openRepository, readSnapshots, type IndexedRepository, type OpenRepository } from './repository.ts'
-import type { StoredSnapshot } from './snapshot.ts'
+import {
+  createRepository,
+  isRepository,
+  listIds,
+  loadIndex,
+  openRepository,
+  readSnapshots,
+  type IndexedRepository,
+  type OpenRepository,
+} from './repository.ts'
+import { parseSnapshot, type StoredSnapshot } from './snapshot.ts'
+import { toBackup } from './to-backup.ts'
+import { readUnpacked } from './unpacked.ts'
+import { DEFAULT_LEVEL } from './zstd.ts'
 
 export interface RepositoryVaultOptions {
   storage: Storage
-  settings: Pick<VaultSettings, 'name' | 'password'>
+  settings: Pick<VaultSettings, 'name' | 'password' | 'compression'>
+  clock: Clock
+  /** Recorded in snapshots: `holdfast 1.2.3`. */
+  program: string
   /** Asked when the settings hold no password. */
   askPassword?: Secret
+  /** Make the repository when there is none; else `vault.not-found`. */
+  create?: boolean
+  /** Read what was made again before it counts as written; true if not said. */
+  readBack?: boolean
 }
 
-export async function repositoryVault({ storage, settings, askPassword }: RepositoryVaultOptions): Promise<Vault> {
+export async function repositoryVault(options: RepositoryVaultOptions): Promise<Vault> {
+  const { storage, settings, clock, program, askPassword, create, readBack } = options
+  const writing: WriteOptions = { level: levelOf(settings), verify: readBack !== false }
   const password = settings.password ?? askPassword
   if (password === undefined)
     throw new AppError('vault.no-password', `${storage.name} is a repository, and no password was given`)
-  const repository = await openRepository(storage, password)
+  const repository =
+    create === true && !(await isRepository(storage))
+      ? await createRepository(storage, password, { now: clock.now() })
+      : await openRepository(storage, password)
   const { name } = settings
+  const context: BackupContext = { repository, name, clock, program, writing }
+  let loaded: IndexedRepository | undefined
 
   async function find(id: string, cancel: Cancel = {}): Promise<StoredSnapshot> {
-    const found = (await readSnapshots(repository, { ...cancel, onUnreadable: () => undefined })).find(
-      (stored) => stored.id === id,
-    )
-    if (found !== undefined) return found
+    try {
+      if (isId(id)) {
+        const json = await readUnpacked(storage, repository.key, 'snapshots', id, cancel)
+        return { id, snapshot: parseSnapshot(json, `snapshot ${id.slice(0, 8)}`) }
+      }
+    } catch (error) {
+      if (!isAppError(error, 'storage.not-found')) throw error
+    }
     throw new AppError('backup.not-found', `there is no snapshot ${id} in ${storage.name}`)
   }
 
-  /** The index as it is after the snapshots were listed: see loadIndex. */
+  /** The index as it is after the snapshots were listed: see loadIndex. Loaded again when its files are others. */
   async function indexed(cancel: Cancel): Promise<IndexedRepository> {
-    return loadIndex(repository, cancel)
+    if (loaded !== undefined) {
+      const ids: string[] = []
+      for await (const id of listIds(storage, 'index', cancel)) ids.push(id)
+      if (ids.length === loaded.indexFiles.length && ids.sort().join() === [...loaded.indexFiles].sort().join())
+        return loaded
+    }
+    return (loaded = await loadIndex(repository, cancel))
   }
 
   const unwritable = (what: string): AppError =>
@@ -49,32 +87,33 @@ export async function repositoryVault({ storage, settings, askPassword }: Reposi
     format: 'repository',
     storage,
     backups: async (cancel = {}) => listBackups(repository, name, cancel),
-    backup: async () => {
-      throw unwritable('making a backup in')
+    async backup(request) {
+      loaded = undefined
+      return repositoryBackup(context, request)
     },
     async *entries(id, selection = {}) {
       const { snapshot } = await find(id, selection)
       yield* readEntries(await indexed(selection), snapshot.tree, selection)
     },
-    async *open(id, options = {}) {
-      const { snapshot } = await find(id, options)
-      yield* openEntries(await indexed(options), snapshot.tree, options)
+    async *open(id, how = {}) {
+      const { snapshot } = await find(id, how)
+      yield* openEntries(await indexed(how), snapshot.tree, how)
     },
-    async verify(id, level, options = {}) {
-      const stored = await find(id, options)
+    async verify(id, level, how = {}) {
+      const stored = await find(id, how)
       const depth = { V0: 'sizes', V1: 'packs', V2: 'blobs' } as const
-      const result = await examine(await indexed(options), [stored], depth[level], options)
+      const result = await examine(await indexed(how), [stored], depth[level], how)
       for (const damage of result.damage) damage.backups = [id]
       return result
     },
-    async check(options) {
+    async check(how) {
       const broken: string[] = []
       const onUnreadable = (what: string) => (id: string, error: AppError) =>
         broken.push(`${what}/${id}: ${error.message}`)
-      const snapshots = await readSnapshots(repository, { ...options, onUnreadable: onUnreadable('snapshots') })
-      const index = await loadIndex(repository, { ...options, onUnreadable: onUnreadable('index') })
-      const depth = options.readData === true ? ((options.readDataShare ?? 1) < 1 ? 'packs' : 'blobs') : 'sizes'
-      const result = await examine(index, snapshots, depth, { ...options, wholeVault: true })
+      const snapshots = await readSnapshots(repository, { ...how, onUnreadable: onUnreadable('snapshots') })
+      const index = await loadIndex(repository, { ...how, onUnreadable: onUnreadable('index') })
+      const depth = how.readData === true ? ((how.readDataShare ?? 1) < 1 ? 'packs' : 'blobs') : 'sizes'
+      const result = await examine(index, snapshots, depth, { ...how, wholeVault: true })
       for (const text of broken) {
         const [key = '', problem = ''] = text.split(': ', 2)
         result.damage.push({ key, problem, backups: [], paths: [], pathCount: 0 })
@@ -89,7 +128,7 @@ export async function repositoryVault({ storage, settings, askPassword }: Reposi
       const { snapshot } = await find(id)
       await changeNotes(repository, id, snapshot.tags ?? [], change)
     },
-    tidy: async () => ({ removed: 0, bytes: 0 }),
+    tidy: async (cancel = {}) => ({ removed: await removeDeadLocks(repository, { clock, ...cancel }), bytes: 0 }),
     close: async () => storage.close(),
   }
 }
@@ -103,28 +142,10 @@ async function listBackups(repository: OpenRepository, vault: string, cancel: Ca
   return backups
 }
 
-function toBackup({ id, snapshot }: StoredSnapshot, notes: Notes, vault: string): Backup {
-  const { summary, holdfast, paths, parent, hostname } = snapshot
-  const time = dateOf(parseGoTime(snapshot.time) ?? { s: 0, ns: 0 })
-  return {
-    id,
-    // A snapshot that restic made gets the name that an ad hoc job of the same paths has.
-    job: holdfast?.job || basename(paths[0] ?? '') || 'root',
-    vault,
-    source: holdfast?.source ?? 'files',
-    type: parent === undefined ? 'full' : 'incremental',
-    time,
-    ...(parent !== undefined && { parent }),
-    needs: [],
-    tags: notes.tags ?? snapshot.tags ?? [],
-    ...(notes.hold === true && { hold: true }),
-    ...(hostname !== undefined && { host: hostname }),
-    paths,
-    sourceBytes: summary?.total_bytes_processed ?? 0,
-    storedBytes: summary?.data_added_packed ?? 0,
-    files: summary?.total_files_processed ?? 0,
-    proof: notes.proof ?? { level: 'V0', at: time },
-    warnings: holdfast?.warnings ?? 0,
-    encrypted: true,
-  }
+/** Repositories know zstd alone; restic's levels are its levels 1 to 19. */
+function levelOf({ compression }: RepositoryVaultOptions['settings']): number {
+  if (compression === undefined) return DEFAULT_LEVEL
+  if (compression.type !== 'zstd')
+    throw new AppError('config.invalid', `a repository compresses with zstd, not with ${compression.type}`)
+  return compression.level ?? DEFAULT_LEVEL
 }

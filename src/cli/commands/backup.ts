@@ -20,7 +20,7 @@ export function register(program: Command, context: Context): void {
     .argument('[what...]', 'names of jobs; with --to or --out: files and folders')
     .option('--to <vault>', 'back up to this vault (name, path or URL); made on first use')
     .option('--out <place>', 'write a plain archive vault here (path or URL)')
-    .option('--format <format>', 'of a new vault: archive')
+    .option('--format <format>', 'of a new vault: archive, or repository (deduplicated, as restic has it)')
     .option('--type <type>', `one of ${TYPES.join(', ')}`)
     .option('--job <name>', 'job name of an ad hoc backup (default: the name of the first folder)')
     .option('--tag <tag>', 'tag the backup (repeatable)', collect)
@@ -121,9 +121,11 @@ export function exitCodeOf(results: Results): number {
   return codes.size === 0 ? 0 : codes.size === 1 ? ([...codes][0] as number) : 1
 }
 
-function checkOptions({ type, verify, compression }: BackupOptions): void {
+function checkOptions({ type, verify, compression, format }: BackupOptions): void {
   if (type !== undefined && !TYPES.includes(type))
     throw new AppError('usage.invalid', `--type ${type} is none of ${TYPES.join(', ')}`)
+  if (format !== undefined && format !== 'archive' && format !== 'repository')
+    throw new AppError('usage.invalid', `--format ${String(format)} is neither archive nor repository`)
   if (verify !== undefined && !/^V[0-5]$/.test(verify))
     throw new AppError('usage.invalid', `--verify ${verify} is none of V0, V1, V2, V3, V4, V5`)
   if (compression !== undefined) compressionOf(compression)

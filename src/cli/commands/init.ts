@@ -25,7 +25,7 @@ export function register(program: Command, context: Context): void {
     .argument('[vault]', 'a configured vault, a path or a URL; asked for on a terminal')
     .option('--source <path>', 'write a configuration with a job for this (repeatable)', collect)
     .option('--output <file>', 'the configuration to write, with --source', 'holdfast.yaml')
-    .option('--format <format>', 'archive', 'archive')
+    .option('--format <format>', 'archive, or repository (deduplicated, as restic has it)', 'archive')
     .option('--compression <type[:level]>', 'none, gzip, deflate, brotli, zstd or zip')
     .option('--recipient <age1...>', 'encrypt for this age recipient (repeatable)', collect)
     .option('--path <template>', 'object names, such as {job}/{date}_{time}_{type}')
@@ -33,10 +33,9 @@ export function register(program: Command, context: Context): void {
 }
 
 async function init(context: Context, given: string | undefined, options: InitOptions): Promise<void> {
-  if (options.format !== 'archive')
-    throw new AppError('vault.unsupported', `this version cannot make a vault of format ${options.format}`, {
-      hint: 'Say --format archive.',
-    })
+  const { format } = options
+  if (format !== 'archive' && format !== 'repository')
+    throw new AppError('usage.invalid', `--format ${format} is neither archive nor repository`)
   const answers = given === undefined ? await ask() : { vault: given, sources: options.source }
   const { vault: place, sources } = answers
   const app = await context.app()
@@ -51,12 +50,14 @@ async function init(context: Context, given: string | undefined, options: InitOp
   await refuseExisting(context, place)
   const vault = await app.vault(place, {
     create: true,
+    format,
     ...opening(context, options),
     ...(options.compression !== undefined && { compression: compressionOf(options.compression) }),
     ...(options.recipient && { encryption: { type: 'age' as const, recipients: options.recipient } }),
     ...(options.path !== undefined && { path: options.path }),
   })
-  const encrypted = context.password(options) !== undefined || options.recipient !== undefined
+  const encrypted =
+    format === 'repository' || context.password(options) !== undefined || options.recipient !== undefined
   if (sources !== undefined)
     writeFileSync(options.output, configuration(vault.storage.name, sources, encrypted, options), {
       flag: 'wx',
@@ -113,7 +114,7 @@ function configuration(
   storage: string,
   sources: readonly string[],
   encrypted: boolean,
-  { recipient }: InitOptions,
+  { recipient, format }: InitOptions,
 ): string {
   const secret =
     recipient !== undefined
@@ -125,7 +126,7 @@ function configuration(
 vaults:
   main:
     storage: ${JSON.stringify(storage)}
-    format: archive
+    format: ${format}
 ${secret}jobs:
   files:
     source:

@@ -1,11 +1,12 @@
 import { type BigIntStats, closeSync, readlinkSync, readSync } from 'node:fs'
-import { displayPath, pathFromBytes } from '../../base/paths.ts'
-import type { EntryKind, SourceEntry } from '../../model/entry.ts'
+import { displayPath, fsPath, pathFromBytes } from '../../base/paths.ts'
+import { isOpenDatabase } from '../../base/sqlite.ts'
+import type { EntryKind, LocalFile, SourceEntry } from '../../model/entry.ts'
 import type { ByteReader } from '../../base/reader.ts'
 import { extentsOf } from './extents.ts'
 import { type Libc, splitDevice } from './libc.ts'
 import { type Extents, openFile, openRegular, type ReaderSettings } from './reader.ts'
-import { hasSqliteMagic, SQLITE_MAGIC_LENGTH } from './sqlite-copy.ts'
+import { hasSqliteMagic, SQLITE_MAGIC, SQLITE_MAGIC_LENGTH } from './sqlite-copy.ts'
 import { looksSparse, timestampOf } from './stat-entry.ts'
 import type { Accounts } from './users.ts'
 
@@ -14,6 +15,9 @@ export interface MakerSettings extends ReaderSettings {
   libc: Libc | undefined
   xattrs: boolean
 }
+
+/** Characters of a path that surely needs no detour: see long-path.ts. */
+const SHORT = 1300
 
 /** Counts of what was met, for the facts of the backup. */
 export interface Met {
@@ -60,6 +64,8 @@ export class EntryMaker {
       inode: Number(stat.ino),
       device: Number(stat.dev),
     }
+    // A folder's count says something else.
+    if (stat.nlink > 1n && kind !== 'directory') entry.links = Number(stat.nlink)
     if (file) this.#addContent(entry, stat)
     else if (kind === 'directory') this.met.folders += 1
     else if (kind === 'symlink') entry.linkTarget = pathFromBytes(readlinkSync(at, { encoding: 'buffer' }))
@@ -71,13 +77,28 @@ export class EntryMaker {
   #addContent(entry: SourceEntry, stat: BigIntStats): void {
     this.met.files += 1
     if (stat.nlink > 1n) {
-      entry.links = Number(stat.nlink)
       entry.hardlink = this.#firstName(entry.path, stat)
       if (entry.hardlink !== undefined) return
     }
     this.met.bytes += entry.size
     if (looksSparse(stat)) this.#addSparse(entry, stat)
-    else entry.open = () => this.#open(entry, stat, undefined)
+    else {
+      entry.open = () => this.#open(entry, stat, undefined)
+      if (stat.nlink === 1n && entry.path.length < SHORT && !isOpenDatabase(stat.dev, stat.ino))
+        entry.local = this.#local(entry, stat)
+    }
+  }
+
+  #local(entry: SourceEntry, stat: BigIntStats): LocalFile {
+    const path = `/${entry.path}`
+    const libc = this.#attributes
+    return {
+      path,
+      ...(this.#settings.sqlite && { unless: SQLITE_MAGIC }),
+      complete: () => {
+        if (libc !== undefined) this.#addXattrs(libc, entry, fsPath(path), stat.dev)
+      },
+    }
   }
 
   /** Through the open file, its attributes cost a quarter of what they cost by its path. */

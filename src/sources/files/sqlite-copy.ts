@@ -8,13 +8,13 @@ import type { ReportWarning } from '../../model/progress.ts'
 import { withPath } from './long-path.ts'
 
 /** https://sqlite.org/fileformat2.html#the_database_header: 16 bytes, and 2 at offset 18 for a database in WAL mode. */
-const MAGIC = Buffer.from('SQLite format 3\0', 'latin1')
+export const SQLITE_MAGIC = Buffer.from('SQLite format 3\0', 'latin1')
 const READ_VERSION_AT = 19
 export const SQLITE_MAGIC_LENGTH = 20
 export const COMPANIONS = ['-wal', '-shm', '-journal'] as const
 
 export const hasSqliteMagic = (head: Uint8Array): boolean =>
-  head.length >= MAGIC.length && MAGIC.compare(head, 0, MAGIC.length) === 0
+  head.length >= SQLITE_MAGIC.length && SQLITE_MAGIC.compare(head, 0, SQLITE_MAGIC.length) === 0
 
 export interface CopySettings {
   warn: ReportWarning

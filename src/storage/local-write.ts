@@ -3,6 +3,8 @@ import type { Bytes } from '../base/bytes.ts'
 
 /** Two buffers of this size: one fills while the other is written. */
 const BUFFER = 1024 * 1024
+/** From this size on a chunk is written from where it is: the producer waits, but nothing is copied. */
+const DIRECT = 256 * 1024
 /** After so many bytes the disk is told to begin: else the flush at the end would wait for all of them. */
 const FLUSH_EVERY = 16 * 1024 * 1024
 
@@ -15,7 +17,7 @@ export interface FileWriter {
 }
 
 /**
- * Gathers chunks into large writes. Chunks are copied, so the producer may use their memory again; the disk works
+ * Gathers small chunks into large writes. These are copied, so the producer may use their memory again; the disk works
  * while the next megabyte arrives. A failed write shows at the next call.
  */
 export function fileWriter(file: FileHandle, onBytes: (bytes: number) => void): FileWriter {
@@ -66,6 +68,16 @@ export function fileWriter(file: FileHandle, onBytes: (bytes: number) => void): 
 
   return {
     async write(chunk) {
+      if (chunk.length >= DIRECT) {
+        if (filled > 0) await flush()
+        await pending
+        if (failure !== undefined) throw failure.error
+        beginFlush()
+        await writeAll(file, chunk, length)
+        length += chunk.length
+        onBytes(chunk.length)
+        return
+      }
       for (let at = 0; at < chunk.length;) {
         if (filled === filling.length) {
           if (filling.length < BUFFER) grow()

@@ -2,7 +2,7 @@
 import { AppError, isAppError, toAppError } from '../../base/errors.ts'
 import { redact } from '../../base/redact.ts'
 import { collect } from '../../base/streams.ts'
-import type { FetchedObject, ObjectClient } from './object-client.ts'
+import { kindOf, type FetchedObject, type ObjectClient } from './object-client.ts'
 import { encodeHead, encodeObject, headOf, isRecord } from './object-format.ts'
 
 const EMPTY = Buffer.alloc(0)
@@ -16,6 +16,19 @@ export async function fetchObject(client: ObjectClient, key: string): Promise<Fe
     if (isMissing(error)) return undefined
     throw sourceError(error, `read ${key}`)
   }
+}
+
+/**
+ * The same for what may well be missing: a database of s3db asks a server for a missing object again and again, for seconds,
+ * so a listing asks first.
+ */
+export async function findObject(client: ObjectClient, key: string): Promise<FetchedObject | undefined> {
+  if (kindOf(client) !== 'network') return fetchObject(client, key)
+  const { Contents = [] } = await client.listObjects({ prefix: key, maxKeys: 1 }).catch((error: unknown) => {
+    throw sourceError(error, `look for ${key}`)
+  })
+  const [first] = Contents
+  return first?.Key === key || first?.Key?.endsWith(`/${key}`) === true ? fetchObject(client, key) : undefined
 }
 
 /** As the content of an entry. */

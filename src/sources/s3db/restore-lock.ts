@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { AppError } from '../../base/errors.ts'
-import { fetchObject } from './fetch.ts'
+import { findObject } from './fetch.ts'
 import type { ObjectClient } from './object-client.ts'
 
 export const RESTORE_LOCK = 'plugin=s3db-core/locks/holdfast-restore'
@@ -21,7 +21,7 @@ export async function restoreLock(client: ObjectClient): Promise<AsyncDisposable
       contentLength: 0,
     })
   const holder = async (): Promise<Record<string, unknown> | undefined> => {
-    const found = (await fetchObject(client, RESTORE_LOCK))?.Metadata
+    const found = (await findObject(client, RESTORE_LOCK))?.Metadata
     return found !== undefined && Number(found['until']) > Date.now() ? found : undefined
   }
   const refuse = (other: Record<string, unknown>): never => {

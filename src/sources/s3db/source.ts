@@ -4,7 +4,7 @@ import { readerOfBytes, readerOfStream, type ByteReader } from '../../base/reade
 import { throwIfAborted } from '../../base/streams.ts'
 import type { SourceEntry } from '../../model/entry.ts'
 import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../model/source.ts'
-import { bodyOf, fetchContent, fetchObject, streamContent } from './fetch.ts'
+import { bodyOf, fetchContent, findObject, streamContent } from './fetch.ts'
 import { METADATA_BEFORE, METADATA_KEY, resourceOf } from './keys.ts'
 import { listKeys } from './listing.ts'
 import {
@@ -92,7 +92,7 @@ interface Described {
 }
 
 async function describe(client: ObjectClient, selected?: Selected): Promise<Described> {
-  const object = await fetchObject(client, METADATA_KEY)
+  const object = await findObject(client, METADATA_KEY)
   if (object === undefined) return {}
   const body = await bodyOf(object, METADATA_KEY)
   const description = parseDescription(body)

@@ -9,7 +9,7 @@ import { redact } from '../../base/redact.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { RestoredEntry } from '../../model/entry.ts'
 import type { RestoreEffect, RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
-import { bodyOf, fetchContent, fetchObject } from './fetch.ts'
+import { bodyOf, fetchContent, findObject } from './fetch.ts'
 import { Lanes } from './lanes.ts'
 import { restoreLock } from './restore-lock.ts'
 import { Undo } from './undo.ts'
@@ -217,7 +217,7 @@ async function whatIsThere(
   const selected = select(settings)
   for await (const page of listKeys(client, '', signal))
     for (const { key, modified } of page) if (selected.key(key)) there.set(key, modified)
-  const metadata = await fetchObject(client, METADATA_KEY)
+  const metadata = await findObject(client, METADATA_KEY)
   if (metadata === undefined || kindOf(client) !== 'sqlite') return there
   // It lists its index of partitions only to who asks for it.
   const { resources } = parseDescription(await bodyOf(metadata, METADATA_KEY))
@@ -265,7 +265,7 @@ async function restoreDescription(work: Work, entry: RestoredEntry, content: Buf
   const { head, body } = decodeObject(content, METADATA_KEY)
   const selected = select(settings)
   const from = onlyResources(parseDescription(body, 'the s3db.json of the backup'), (name) => selected.resource(name))
-  const object = await fetchObject(client, METADATA_KEY)
+  const object = await findObject(client, METADATA_KEY)
   const now = object && parseDescription(await bodyOf(object, METADATA_KEY))
   const { overwrite = 'refuse' } = settings
   const keeps = overwrite === 'refuse' || overwrite === 'never'
@@ -276,7 +276,7 @@ async function restoreDescription(work: Work, entry: RestoredEntry, content: Buf
     isDeepStrictEqual({ ...after.raw, resources: after.resources }, { ...now.raw, resources: now.resources })
   )
     return done(work, entry, 'unchanged', 0)
-  await put(work, METADATA_KEY, head, bytes, await fetchContent(client, METADATA_KEY))
+  await put(work, METADATA_KEY, head, bytes, object && (await fetchContent(client, METADATA_KEY)))
   done(work, entry, object === undefined ? 'create' : 'replace', bytes.length)
 }
 

@@ -48,6 +48,8 @@ export interface AppOptions {
   onEvent?: (run: Run, event: ProgressEvent) => void
   /** Told of what goes wrong in a storage, and does not end the work, while no run is there to tell. */
   onProblem?: (message: string) => void
+  /** How vaults are opened, by name: those that a program gives beside, or in place of, configured ones. */
+  vaults?: Record<string, VaultOpening>
   /** No log files: for tests and for looking only. */
   silent?: boolean
 }
@@ -129,7 +131,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     ...(options.host !== undefined && { host: options.host }),
   }
 
-  async function openVault(name: string, opening: VaultOpening): Promise<Vault> {
+  async function openVault(name: string, asked: VaultOpening): Promise<Vault> {
+    const opening = { ...options.vaults?.[name], ...asked }
     const { create, timezone, uncached, askPassword, storage: elsewhere, ...overrides } = opening
     const known = settings.vaults[name] ?? (elsewhere ? named(name) : adHoc(name))
     const { cache, ...vaultSettings }: VaultSettings = { ...known, ...overrides }
@@ -194,7 +197,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     log,
     async vault(name, opening = {}) {
       const { timezone, bandwidth, uncached, compression, storage } = opening
-      const place = name in settings.vaults || storage !== undefined ? name : vaultKey(name)
+      const isNamed = name in settings.vaults || name in (options.vaults ?? {}) || storage !== undefined
+      const place = isNamed ? name : vaultKey(name)
       const key = JSON.stringify([place, timezone, bandwidth, uncached, compression])
       const open = vaults.get(key)
       if (open !== undefined) return open

@@ -10,7 +10,18 @@ export type { Settings, Secret } from './model/settings.ts'
 export type { Source, SourceReading, Target } from './model/source.ts'
 export type { Storage, StoredObject } from './model/storage.ts'
 export type { Vault } from './model/vault.ts'
-export { open, type Cancel, type Holdfast, type OpenOptions, type SourceBackup } from './library/open.ts'
+export {
+  open,
+  type Cancel,
+  type GivenVault,
+  type Holdfast,
+  type OpenOptions,
+  type SourceBackup,
+} from './library/open.ts'
+export type { Operation, RunEvent } from './library/operation.ts'
+export type { Counters, Stage } from './model/progress.ts'
+export type { Retention } from './model/retention.ts'
+export type { RestoreOutcome, SourceCheck } from './model/source.ts'
 export { BackupError, BackupPlugin } from './s3db-plugin/index.ts'
 export type * from './s3db-plugin/types.ts'
 export { connectS3db } from './sources/s3db/connect.ts'

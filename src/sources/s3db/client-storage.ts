@@ -2,7 +2,6 @@
  * A storage in the objects of an s3db client, for vaults that lie where a database does. Clients take and give objects as a
  * whole: each is in memory while it is written or read, so the parts of a vault in it are kept small.
  */
-import { createHash } from 'node:crypto'
 import type { Bytes } from '../../base/bytes.ts'
 import { AppError, isAbort, isAppError, toAppError } from '../../base/errors.ts'
 import { checkKey, checkPrefix, compareKeys } from '../../base/keys.ts'
@@ -83,8 +82,7 @@ export function clientStorage(client: ObjectClient, prefix: string): Storage {
         }),
       )
       onBytes?.(bytes.length)
-      const etag = createHash('sha256').update(bytes).digest('hex')
-      return { key, size: bytes.length, modified: new Date(), etag }
+      return { key, size: bytes.length, modified: new Date() }
     },
     async *get(key, { signal, range } = {}) {
       checkKey(key)

@@ -47,6 +47,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 const SDK_HOMES: Record<string, string> = {
   '@aws-sdk/': 'src/storage/s3',
   koffi: 'src/sources/files/',
+  croner: 'src/base/cron.ts',
   'node:sqlite': 'src/base/sqlite.ts',
   nodemailer: 'src/notify/',
   's3db.js': 'src/sources/s3db/connect.ts',

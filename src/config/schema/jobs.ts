@@ -1,14 +1,19 @@
 import * as z from 'zod'
+import { isTimezone, parseCron } from '../../base/cron.ts'
+import { toAppError } from '../../base/errors.ts'
 import { count, duration, flag, name, oneOrMore, settings, text, texts } from './fields.ts'
 import { source } from './sources.ts'
 
 const level = z.enum(['V0', 'V1', 'V2', 'V3', 'V4', 'V5'])
 
-const CRON = /^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|\S+(\s+\S+){4,5})$/
-
-const cron = z
-  .string()
-  .refine((value) => CRON.test(value.trim()), 'must be a cron expression of five fields, such as "0 3 * * *"')
+const cron = z.string().superRefine((value, context) => {
+  try {
+    parseCron(value, 'UTC')
+  } catch (error) {
+    const { message, hint } = toAppError(error)
+    context.addIssue({ code: 'custom', message: `${message}: ${hint}` })
+  }
+})
 
 const schedule = z
   .union([
@@ -89,11 +94,3 @@ export const job = settings({
 export const jobs = z.record(name, job).describe('What is backed up, by name.').default({})
 
 export type JobConfig = z.output<typeof job>
-
-function isTimezone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
-}

@@ -60,11 +60,18 @@ export function sealInto(key: SealKey, plaintext: Bytes, into: Uint8Array, at: n
     const piece = cipher.update(plaintext.subarray(done, done + PIECE))
     into.set(piece, at + IV_LENGTH + done)
     polyPiece(piece)
+    giveBack(piece)
   }
   const last = cipher.update(done === 0 ? plaintext : plaintext.subarray(done))
   into.set(last, at + IV_LENGTH + done)
   polyEnd(last, key.pad.update(iv), into, at + IV_LENGTH + length)
+  giveBack(last)
   return length + SEAL_OVERHEAD
+}
+
+/** At once: the collector would let such memory gather, as it lies outside its heap. */
+function giveBack({ buffer, length }: Buffer): void {
+  if (length >= 4096 && buffer.byteLength === length && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 export function seal(key: SealKey, plaintext: Bytes): Uint8Array {
@@ -77,13 +84,31 @@ const sum = Buffer.alloc(MAC_LENGTH)
 
 /** The plaintext, or undefined when the key is another or a bit is wrong. */
 export function unseal(key: SealKey, sealed: Bytes): Buffer | undefined {
-  if (sealed.length < SEAL_OVERHEAD) return undefined
+  if (!isWhole(key, sealed)) return undefined
   const iv = sealed.subarray(0, IV_LENGTH)
   const ciphertext = sealed.subarray(IV_LENGTH, sealed.length - MAC_LENGTH)
-  poly1305(key.r, key.pad.update(iv), ciphertext, sum, 0)
+  return createDecipheriv('aes-256-ctr', key.encrypt, iv).update(ciphertext)
+}
+
+/** As unseal, into memory that is there; gives the number of bytes, -1 when a bit is wrong. */
+export function unsealInto(key: SealKey, sealed: Bytes, into: Uint8Array): number {
+  if (!isWhole(key, sealed)) return -1
+  const decipher = createDecipheriv('aes-256-ctr', key.encrypt, sealed.subarray(0, IV_LENGTH))
+  const ciphertext = sealed.subarray(IV_LENGTH, sealed.length - MAC_LENGTH)
+  for (let done = 0; done < ciphertext.length; done += PIECE) {
+    const piece = decipher.update(ciphertext.subarray(done, done + PIECE))
+    into.set(piece, done)
+    giveBack(piece)
+  }
+  return ciphertext.length
+}
+
+function isWhole(key: SealKey, sealed: Bytes): boolean {
+  if (sealed.length < SEAL_OVERHEAD) return false
+  const ciphertext = sealed.subarray(IV_LENGTH, sealed.length - MAC_LENGTH)
+  poly1305(key.r, key.pad.update(sealed.subarray(0, IV_LENGTH)), ciphertext, sum, 0)
   let difference = 0
   for (let i = 0; i < MAC_LENGTH; i += 1)
     difference |= (sum[i] as number) ^ (sealed[sealed.length - MAC_LENGTH + i] as number)
-  if (difference !== 0) return undefined
-  return createDecipheriv('aes-256-ctr', key.encrypt, iv).update(ciphertext)
+  return difference === 0
 }

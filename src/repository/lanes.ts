@@ -24,8 +24,8 @@ import {
 /** Below this much content, threads cost more than they save. */
 const INLINE_BYTES = 4 * 1024 * 1024
 const INLINE_FILES = 400
-/** Packs of one thread: one that it fills, others on their way to the storage. */
-const PACKS_PER_LANE = 3
+/** Packs on their way to the storage while each thread fills one. */
+const SPARE_PACKS = 1
 /** Tasks that wait at one thread. */
 const MOST_TASKS = 2
 const MOST_THREADS = 8
@@ -34,8 +34,6 @@ const WORKER = new URL(`./lane-worker${import.meta.url.endsWith('.ts') ? '.ts' :
 
 interface Thread {
   worker: Worker
-  packs: Uint8Array[]
-  states: Int32Array
   tasks: number
 }
 
@@ -62,6 +60,9 @@ export class Lanes {
   #nextTask = 0
   readonly #chunks: SharedArrayBuffer[] = []
   #freeChunks: number[] = []
+  /** Where threads make packs, and whether each is in use: lane-worker.ts. */
+  #packs: Uint8Array[] = []
+  #states: Int32Array = new Int32Array(0)
   #waiting: (() => void)[] = []
   readonly #ended = new Map<Thread, (reply: LaneReply & { kind: 'end' }) => void>()
   readonly #rests: OpenPack[] = []
@@ -172,13 +173,16 @@ export class Lanes {
       this.#chunks.push(new SharedArrayBuffer(MAX_CHUNK))
       this.#freeChunks.push(n)
     }
-    for (let n = 0; n < this.#width; n += 1) this.#threads.push(this.#newThread())
+    const room = packRoom(this.#settings.packSize ?? PACK_SIZE)
+    const packs = Array.from({ length: this.#width + SPARE_PACKS }, () => new SharedArrayBuffer(room))
+    const states = new SharedArrayBuffer(4 * (packs.length + 1))
+    this.#packs = packs.map((memory) => new Uint8Array(memory))
+    this.#states = new Int32Array(states)
+    for (let n = 0; n < this.#width; n += 1) this.#threads.push(this.#newThread(packs, states))
   }
 
-  #newThread(): Thread {
+  #newThread(packs: SharedArrayBuffer[], states: SharedArrayBuffer): Thread {
     const { key, index, level, verify, packSize = PACK_SIZE } = this.#settings
-    const packs = Array.from({ length: PACKS_PER_LANE }, () => new SharedArrayBuffer(packRoom(packSize)))
-    const states = new SharedArrayBuffer(4 * (packs.length + 1))
     const start: LaneStart = {
       key: key.raw,
       index: index.memory,
@@ -191,14 +195,9 @@ export class Lanes {
     }
     const worker = new Worker(WORKER, {
       workerData: start,
-      resourceLimits: { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 },
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
     })
-    const thread: Thread = {
-      worker,
-      packs: packs.map((memory) => new Uint8Array(memory)),
-      states: new Int32Array(states),
-      tasks: 0,
-    }
+    const thread: Thread = { worker, tasks: 0 }
     worker.on('message', (reply: LaneReply) => this.#onReply(thread, reply))
     worker.on('error', (error) =>
       this.#fail(new AppError('run.failed', 'a thread of the engine failed', { cause: error })),
@@ -229,8 +228,8 @@ export class Lanes {
       return this.#fail(new AppError('run.failed', `a thread of the engine failed: ${String(reply.error)}`))
     if (reply.kind === 'pack') {
       const { slot, pack } = reply
-      const memory = thread.packs[slot] as Uint8Array
-      this.#store.put({ ...pack, memory }, 'data', () => release(thread, slot))
+      const memory = this.#packs[slot] as Uint8Array
+      this.#store.put({ ...pack, memory }, 'data', () => release(this.#states, slot))
       return
     }
     if (reply.kind === 'end') return this.#ended.get(thread)?.(reply)
@@ -251,11 +250,11 @@ export class Lanes {
     this.#store.check()
     if (reply === undefined) return
     this.#count(reply.counts)
-    if (reply.rest !== undefined) this.#rests.push({ ...reply.rest, memory: thread.packs[reply.slot] as Uint8Array })
+    if (reply.rest !== undefined) this.#rests.push({ ...reply.rest, memory: this.#packs[reply.slot] as Uint8Array })
   }
 }
 
-function release({ states }: Thread, slot: number): void {
+function release(states: Int32Array, slot: number): void {
   const releases = states.length - 1
   Atomics.store(states, slot, 0)
   Atomics.add(states, releases, 1)

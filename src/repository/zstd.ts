@@ -2,7 +2,8 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Bytes } from '../base/bytes.ts'
 
-export const DEFAULT_LEVEL = 3
+/** Gives the size that restic's default gives. */
+export const DEFAULT_LEVEL = 2
 
 export function compress(bytes: Bytes, level = DEFAULT_LEVEL): Buffer {
   return zstdCompressSync(bytes, {

@@ -32,6 +32,8 @@ export interface RunningProgram {
   readonly stdin: Writable
   /** Resolves when it has ended well; rejects as the reader does. Reading to the end comes first. */
   readonly ended: Promise<void>
+  /** What a failure of it is called. */
+  readonly failure: ErrorCode
   /** The last lines that it wrote to stderr, without secrets. */
   complaints(): string
   /** Ends it and what it started, if it still runs. */
@@ -132,6 +134,7 @@ export function startProgram(options: ProgramOptions): RunningProgram {
     stdout: { read, close: stop },
     stdin: child.stdin,
     ended: closed,
+    failure,
     complaints: () => redact(complaints.trim()),
     stop,
   }
@@ -165,10 +168,16 @@ export async function runProgram(
 export async function feed(running: RunningProgram, bytes: Uint8Array | string): Promise<void> {
   if (running.stdin.destroyed || running.stdin.writableEnded) {
     await running.ended
-    throw new AppError('restore.failed', 'the program ended before it had taken everything')
+    throw new AppError(running.failure, 'the program ended before it had taken everything')
   }
   if (running.stdin.write(bytes)) return
-  await Promise.race([once(running.stdin, 'drain'), once(running.stdin, 'close')])
+  const settled = new AbortController()
+  try {
+    await Promise.race(['drain', 'close'].map(async (event) => once(running.stdin, event, { signal: settled.signal })))
+  } finally {
+    // The listener of what did not come must not stay.
+    settled.abort()
+  }
 }
 
 /** The full path of a program: as it stands if it is one, else found in PATH or in `folders`. */

@@ -52,17 +52,7 @@ export async function trialOf(source: string): Promise<Trial | undefined> {
     case 'mysql':
       return (await import('./mysql/trial.ts')).mysqlTrial
     case 'postgres':
-      return {
-        run: async () => [
-          {
-            level: 'V3',
-            ok: false,
-            untried: true,
-            detail:
-              'this version starts no PostgreSQL server of its own; restore to a new database to see rows compared',
-          },
-        ],
-      }
+      return (await import('./postgres/trial.ts')).postgresTrial
     default:
       return undefined
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { noPostgres, PASSWORD, startPostgres, type PostgresServer } from '../servers/postgres.ts'
@@ -21,7 +22,20 @@ before(async () => {
      create table orders (id serial primary key, note text not null, feeling mood default 'good', raw bytea);
      create table "Odd ""Name" (a int, b int generated always as (a * 2) stored);
      insert into orders (note, raw) select repeat(md5(i::text), 5), decode(md5(i::text), 'hex') from generate_series(1, 20000) i;
-     insert into "Odd ""Name" values (1), (2); create index on orders (note); grant select on orders to clerk;`,
+     insert into "Odd ""Name" values (1), (2); create index on orders (note); grant select on orders to clerk;
+     create extension hstore; create schema "Sch.ema";
+     create table lines (id bigint generated always as identity primary key, "order" int references orders, tags hstore, at timestamptz default now());
+     insert into lines ("order", tags) select i, hstore('k', i::text) from generate_series(1, 100) i;
+     create function touch() returns trigger language plpgsql as 'begin new.at = now(); return new; end';
+     create trigger touching before update on lines for each row execute function touch();
+     alter table lines enable row level security; create policy mine on lines for select to clerk using (id > 10);
+     comment on table lines is 'lines of orders';
+     create table "Sch.ema".events (day date not null, what text) partition by range (day);
+     create table "Sch.ema".events_1 partition of "Sch.ema".events for values from ('2024-01-01') to ('2024-02-01');
+     create index on "Sch.ema".events (what); insert into "Sch.ema".events values ('2024-01-05', E'tab\t, \\\\ and \n');
+     create materialized view totals as select count(*) from lines; create view seen as select * from lines;
+     create table big (id int primary key, pad text); insert into big select i, repeat(md5(i::text), 30) from generate_series(1, 30000) i;
+     select lo_from_bytea(4711, 'a large object'); alter database shop set work_mem to '9MB';`,
   )
 })
 after(async () => server?.stop())
@@ -54,10 +68,27 @@ test(
 
     await hf.run(['restore', 'latest', '--vault', './vault', '--to', './files'])
     server.sql('postgres', 'create database stranger template template0')
-    execFileSync('pg_restore', ['-d', 'stranger', '--exit-on-error', join(hf.dir, 'files/shop/database.dump')], {
-      env: { ...process.env, PGHOST: '127.0.0.1', PGPORT: String(server.port), PGUSER: 'admin', PGPASSWORD: PASSWORD },
-    })
+    const stranger = (program: string, ...args: string[]) =>
+      execFileSync(program, ['-d', 'stranger', ...args], {
+        cwd: join(hf.dir, 'files/shop'),
+        env: {
+          ...process.env,
+          PGHOST: '127.0.0.1',
+          PGPORT: String(server.port),
+          PGUSER: 'admin',
+          PGPASSWORD: PASSWORD,
+        },
+      })
+    stranger('pg_restore', '--exit-on-error', '--section=pre-data', '--section=data', 'database.dump')
+    stranger('psql', '-q', '-f', 'rows.sql')
+    stranger('pg_restore', '--exit-on-error', '--section=post-data', 'database.dump')
     assert.equal(server.sql('stranger', digest), server.sql('shop', digest), 'without Holdfast too')
+    const shape = `select count(*) from pg_constraint where contype in ('f', 'p') union all select count(*) from pg_policy
+      union all select count(*) from pg_trigger where not tgisinternal union all select count(*) from pg_indexes where schemaname !~ '^pg'
+      union all select sum("order") from lines union all select count from totals union all select length(what) from "Sch.ema".events`
+    for (const name of ['copy', 'stranger']) assert.equal(server.sql(name, shape), server.sql('shop', shape), name)
+    assert.equal(server.sql('copy', "select lo_get(4711) = 'a large object'"), 't')
+    assert.equal(server.sql('copy', 'show work_mem'), '9MB')
     server.sql('postgres', `drop database copy; drop database ${old}; drop database stranger`)
   },
 )
@@ -75,7 +106,10 @@ test('driver:postgres: what stands in the way is told by its own code, and makes
   await fails(['--database', 'nothing'], /source.not-found/)
   await fails(['--database', 'shop', '--port', '1'], /source.unreachable/)
   await fails(['--database', 'shop', '--table', 'no_such_table'], /no matching tables/)
-  await fails(['--database', 'shop', '--tls', 'require'], /SSL/)
+  await fails(['--database', 'shop', '--tls', 'verify-full', '--ca', '/nowhere.pem'], /source.unreachable.*certificate/)
+  const verified = ['--database', 'shop', '--table', 'lines', '--tls', 'verify-full', '--ca', server.ca]
+  const secure = await hf.run(['backup', ...at(), '--out', './other', ...verified], { env })
+  assert.equal(secure.code, 0, secure.stderr)
   assert.equal((await hf.run(['list', '--vault', './vault', '--json'])).stdout.trim(), '[]')
 })
 
@@ -98,16 +132,38 @@ jobs: { shop: { source: { type: postgres, host: 127.0.0.1, port: ${server.port},
     { mode: 0o600 },
   )
   const version = `if [ "$1" = --version ]; then exec ${real}/pg_dump --version; fi`
+  const dump = `${real}/pg_dump "$@"`
   for (const [what, message] of [
-    [`${real}/pg_dump "$@" | head -c 100000; exit 1`, /exit code 1/],
-    [`${real}/pg_dump "$@" | head -c 100000; kill -9 $$`, /SIGKILL/],
+    [`${dump} | head -c 1000; exit 1`, /exit code 1/],
+    [`${dump} | head -c 1000; kill -9 $$`, /SIGKILL/],
+    [`${dump} | head -c 9000; exit 0`, /end of file/],
+    [`${dump} | head -c -1; exit 0`, /end of file|could not/],
+    [`${dump}; exit 1`, /exit code 1/],
     ['exit 0', /not a PostgreSQL dump/],
+    ['echo "-- PostgreSQL database dump complete"', /not a PostgreSQL dump|valid archive/],
     ['printf PGDMP; sleep 100', /said nothing/],
+    [`yes 'password=${PASSWORD} and more' | head -c 10000000 >&2; exit 1`, /exit code 1/],
   ] as const) {
     fake('pg_dump', `${version}\n${what}`)
     const ended = await hf.run(['backup'])
     assert.equal(ended.code, 14, `${what}: ${ended.stderr}`)
     assert.match(ended.stderr, message)
+    assert.ok(!ended.stderr.includes(PASSWORD), what)
+    assert.ok(ended.stderr.length < 20_000, what)
+  }
+  fake('pg_dump', `exec ${dump}`)
+  for (const [program, what, message] of [
+    // Of the sessions the ones that read rows are told apart by what they are asked first.
+    ['psql', `exec ${real}/psql "$@" | head -c 1000000`, /psql|session/],
+    ['psql', `exec ${real}/psql "$@" | (head -c 1000000; sleep 100)`, /said nothing/],
+    ['pg_dumpall', `${real}/pg_dumpall "$@" | head -n 5`, /before its dump was complete/],
+    ['pg_restore', 'exit 0', /pg_restore|ended before/],
+  ] as const) {
+    fake(program, what)
+    const ended = await hf.run(['backup'])
+    assert.equal(ended.code, 14, `${what}: ${ended.stderr}`)
+    assert.match(ended.stderr, message)
+    fake(program, `exec ${real}/${program} "$@"`)
   }
   fake('pg_dump', 'echo "pg_dump (PostgreSQL) 14.2"')
   assert.match((await hf.run(['backup'])).stderr, /server is PostgreSQL 15.*only pg_dump 14/)
@@ -116,3 +172,117 @@ jobs: { shop: { source: { type: postgres, host: 127.0.0.1, port: ${server.port},
   const good = await hf.run(['backup', '--json'])
   assert.equal(summary(good.stdout)['status'], 'success', good.stderr)
 })
+
+test(
+  'driver:postgres: single tables come with all that belongs to them, beside or in place of what is there',
+  { skip },
+  async (t) => {
+    const hf = holdfast(scratch(t, 'postgres'))
+    assert.equal((await hf.run(['backup', ...at(), '--database', 'shop', '--out', './vault'], { env })).code, 0)
+    const restore = async (database: string, ...args: string[]) =>
+      hf.run(['restore', 'latest', '--vault', './vault', ...at(), '--database', database, ...args], { env })
+    const alone = await restore('part', '--only', 'lines')
+    assert.equal(alone.code, 0, alone.stderr)
+    assert.match(alone.stdout, /left out: FK CONSTRAINT lines lines_order_fkey/)
+    const belongs = `select (select count(*) from lines) || ' ' || (select count(*) from pg_policy) || ' ' || (select count(*) from pg_trigger where not tgisinternal)
+    || ' ' || (select count(*) from pg_indexes where schemaname = 'public') || ' ' || obj_description('lines'::regclass)`
+    assert.equal(server.sql('part', belongs), '100 1 1 1 lines of orders')
+    assert.equal(
+      server.sql('part', 'insert into lines ("order") values (1) returning id'),
+      '101',
+      'the sequence goes on',
+    )
+    const both = await restore('two', '--only', 'lines', '--only', 'public.orders')
+    assert.ok(!/left out/.test(both.stdout), both.stdout)
+    assert.equal((await restore('parts', '--only', 'events')).code, 0)
+    assert.equal(server.sql('parts', 'select count(*) from "Sch.ema".events'), '1', 'partitions follow their parent')
+
+    server.sql(
+      'two',
+      'delete from lines where id > 5; create table keep (line bigint references lines); insert into keep values (1)',
+    )
+    assert.match((await restore('two', '--only', 'lines')).stderr, /restore.exists.*public.lines/)
+    assert.equal(server.sql('two', 'select count(*) from lines'), '5')
+    const replaced = await restore('two', '--only', 'lines', '--overwrite', 'always')
+    assert.equal(replaced.code, 0, replaced.stderr)
+    assert.match(replaced.stdout, /foreign keys still point there: keep\.keep_line_fkey/)
+    assert.equal(
+      server.sql('two', belongs.replace(/pg_policy\)/, "pg_policy where polrelid = 'lines'::regclass)")).split(' ')[0],
+      '100',
+    )
+    const aside = server.sql('two', "select nspname from pg_namespace where nspname like 'before_%'")
+    assert.equal(server.sql('two', `select count(*) from ${aside}.lines`), '5', 'what was there is kept')
+    assert.equal(
+      server.sql('two', "select count(*) from pg_constraint where contype = 'f' and conrelid = 'lines'::regclass"),
+      '1',
+    )
+    assert.match((await restore('two', '--only', 'nothing')).stderr, /no table of the backup is called nothing/)
+
+    server.sql('two', 'drop table orders cascade; ')
+    const plan = await restore('two', '--only', 'o*', '--dry-run')
+    assert.match(plan.stdout, /create +two\/public\.orders/)
+    assert.equal((await restore('two', '--only', 'o*')).code, 0)
+    assert.equal(server.sql('two', 'select count(*) from orders'), '20000')
+    server.sql('postgres', 'drop database part; drop database two; drop database parts')
+  },
+)
+
+test(
+  'driver:postgres: the proof restores to a cluster of its own, runs assertions, and leaves nothing',
+  { skip },
+  async (t) => {
+    const dir = scratch(t, 'postgres')
+    chmodSync(dir, 0o711)
+    const hf = holdfast(dir)
+    assert.equal((await hf.run(['backup', ...at(), '--database', 'shop', '--out', './vault'], { env })).code, 0)
+    const verify = ['verify', 'latest', '--vault', './vault', '--level', 'V5', '--json', '--scratch', dir, '--assert']
+    const good = await hf.run([...verify, 'select count(*) = 20000 from orders'])
+    assert.equal(good.code, 0, good.stdout + good.stderr)
+    assert.match(good.stdout, /5 tables have the rows that they had/)
+    assert.equal((await hf.run([...verify, 'select false'])).code, 4)
+    assert.deepEqual(
+      readdirSync(dir).filter((name) => name.startsWith('holdfast-verify')),
+      [],
+    )
+  },
+)
+
+test(
+  'driver:postgres: all readers see one moment while others write; what did not change is not stored again',
+  { skip },
+  async (t) => {
+    const hf = holdfast(scratch(t, 'postgres'))
+    server.sql('postgres', 'create database busy')
+    server.sql(
+      'busy',
+      `create table a (id bigserial primary key, pad text default repeat('x', 200)); create table z (like a including all);
+     insert into a select from generate_series(1, 100000); insert into z select * from a;`,
+    )
+    const writer = spawn('psql', ['-q', '-d', 'busy'], {
+      env: { ...process.env, PGHOST: '127.0.0.1', PGPORT: String(server.port), PGUSER: 'admin', PGPASSWORD: PASSWORD },
+      stdio: ['pipe', 'ignore', 'inherit'],
+    })
+    writer.stdin.on('error', () => {})
+    const pump = setInterval(() => {
+      writer.stdin.write('begin; insert into a default values; insert into z default values; commit;\n'.repeat(20))
+    }, 20)
+    t.after(() => writer.kill())
+    const args = ['backup', ...at(), '--database', 'busy', '--out', './vault', '--json']
+    const backup = await hf.run([...args, '--parallel', '3'], { env })
+    clearInterval(pump)
+    writer.stdin.end()
+    await once(writer, 'exit')
+    assert.equal(backup.code, 0, backup.stderr)
+    const done = await hf.run(['restore', 'latest', '--vault', './vault', ...at(), '--database', 'calm'], { env })
+    assert.equal(done.code, 0, done.stderr)
+    const [a, z] = server.sql('calm', 'select count(*) from a union all select count(*) from z').split('\n')
+    assert.equal(a, z)
+    assert.ok(Number(server.sql('busy', 'select count(*) from a')) > Number(a), 'others wrote meanwhile')
+    const next = [...args, '--type', 'incremental']
+    await hf.run(next, { env })
+    server.sql('busy', "update a set pad = 'again' where id = 30000")
+    const small = summary((await hf.run(next, { env })).stdout)
+    assert.ok(Number(small['data_added']) < Number(small['total_bytes_processed']) / 2, JSON.stringify(small))
+    server.sql('postgres', 'drop database busy; drop database calm')
+  },
+)

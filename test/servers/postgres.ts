@@ -4,24 +4,27 @@ import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TEST_CERTIFICATE, TEST_KEY } from '../support/localhost-certificate.ts'
 import { freePort } from './processes.ts'
 
-const BIN = '/usr/lib/postgresql/15/bin'
+const DEBIAN = '/usr/lib/postgresql/15/bin'
 export const PASSWORD = 'pg-secret-4711'
 
 /** Why PostgreSQL cannot be tested here, if it cannot. */
-export const noPostgres: string | undefined = existsSync(join(BIN, 'initdb'))
+export const noPostgres: string | undefined = existsSync(join(DEBIAN, 'initdb'))
   ? undefined
   : 'PostgreSQL 15 is not installed'
 
 export interface PostgresServer {
   port: number
+  /** A PEM file with the authority of its certificate. */
+  ca: string
   /** Runs SQL as the superuser, gives what it prints. */
   sql(database: string, text: string): string
   stop(): Promise<void>
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(BIN = DEBIAN): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-postgres-'))
   const [uid, gid] = process.getuid?.() === 0 ? [65_534, 65_534] : [undefined, undefined]
   const as = uid === undefined ? {} : { uid, gid }
@@ -34,13 +37,18 @@ export async function startPostgres(): Promise<PostgresServer> {
   const init = ['-D', data, '-U', 'admin', '-A', 'scram-sha-256', `--pwfile=${password}`, '-E', 'UTF8', '--no-sync']
   execFileSync(join(BIN, 'initdb'), init, { ...as, env, stdio: 'ignore' })
   const port = await freePort()
+  const [key, ca] = [join(folder, 'key.pem'), join(folder, 'ca.pem')]
+  writeFileSync(ca, TEST_CERTIFICATE)
+  writeFileSync(key, TEST_KEY, { mode: 0o600 })
+  if (uid !== undefined) chownSync(key, uid, gid ?? uid)
+  const settings = ['listen_addresses=127.0.0.1', 'fsync=off', 'ssl=on', `ssl_key_file=${key}`, `ssl_cert_file=${ca}`]
   const child = spawn(
     join(BIN, 'postgres'),
-    ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-k', '', '-c', 'fsync=off'],
+    ['-D', data, '-p', String(port), '-k', '', ...settings.flatMap((setting) => ['-c', setting])],
     { ...as, env, stdio: 'ignore' },
   )
   const sql = (database: string, text: string): string =>
-    execFileSync('psql', ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database], {
+    execFileSync(join(BIN, 'psql'), ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database], {
       input: text,
       encoding: 'utf8',
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -57,6 +65,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   }
   return {
     port,
+    ca,
     sql,
     async stop() {
       child.kill('SIGINT')

@@ -126,6 +126,8 @@ async function restoreCommand(context: Context, reference: string, options: Rest
       `${out.paint('green', '✓')} restored ${result.files} items, ${formatSize(result.bytes)}, of ${backup.id} to ${target.name} in ${formatDuration(seconds * 1000)}`,
     )
   }
+  // Such as where what was replaced is now: nobody should have to ask for that.
+  for (const { message } of run.notes ?? []) out.print(`  ${message}`)
   if (run.status === 'warning') context.exitCode = 3
 }
 

@@ -53,13 +53,7 @@ const postgres = settings({
     .optional(),
   slot: text('The replication slot of the physical method.').optional(),
   globals: flag('Roles and tablespaces too; true by default.').optional(),
-  parallel: z
-    .number()
-    .int()
-    .min(1)
-    .max(32)
-    .describe('Connections that read at once; accepted, works in a later version.')
-    .optional(),
+  parallel: z.number().int().min(1).max(32).describe('Connections that read at once; 2 by default.').optional(),
   programs,
 }).describe('PostgreSQL databases, each as of one snapshot.')
 

@@ -1,11 +1,11 @@
 /** A MariaDB server of our own, for as long as a proof takes: in a folder, over a socket in it, as a user without rights. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chownSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { AppError } from '../../base/errors.ts'
 import { findProgram } from '../../base/program.ts'
-import { scratchUser } from '../scratch-user.ts'
+import { refuseClosed, scratchUser } from '../scratch-user.ts'
 import { connect, type Server } from './server.ts'
 
 export interface ScratchServer extends AsyncDisposable {
@@ -82,16 +82,6 @@ export async function startScratchServer(
     await dispose()
     throw error
   }
-}
-
-/** Another user has to come through every folder on the way. */
-function refuseClosed(folder: string, user: { uid: number } | undefined): void {
-  if (user === undefined) return
-  for (let at = folder; at !== dirname(at); at = dirname(at))
-    if ((statSync(at).mode & 0o001) === 0)
-      throw new AppError('target.denied', `a scratch server runs as another user, who may not enter ${at}`, {
-        hint: `chmod o+x ${at}, or name another folder with --scratch.`,
-      })
 }
 
 async function untilReady(

@@ -54,7 +54,7 @@ const sslMode = (tls: ServerSettings['tls']): string | undefined =>
   tls === true ? 'verify-full' : tls === false ? 'disable' : tls
 
 /** Where the client programs of each version lie on the usual systems, the newest first. */
-function programFolders(): string[] {
+export function programFolders(): string[] {
   const under = (parent: string, tail: string): string[] => {
     try {
       const versions = readdirSync(parent).sort((a, b) => Number.parseFloat(b) - Number.parseFloat(a))
@@ -160,6 +160,11 @@ export function asConnectionError(error: AppError, server: Server, database: str
       error.message,
     )
   )
+    return new AppError('source.unreachable', text, {
+      cause: error,
+      details: { permanent: /certificate|SSL/.test(error.message) },
+    })
+  if (/too many clients|remaining connection slots|starting up|shutting down|in recovery mode/.test(error.message))
     return new AppError('source.unreachable', text, { cause: error })
   return error
 }

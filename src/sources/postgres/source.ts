@@ -1,6 +1,8 @@
+import { systemClock } from '../../base/clock.ts'
 import { AppError } from '../../base/errors.ts'
 import { comparePaths } from '../../base/paths.ts'
 import { runProgram, startProgram } from '../../base/program.ts'
+import { retry } from '../../base/retry.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import { parseDuration } from '../../base/units.ts'
 import type { PostgresSettings } from '../../model/databases.ts'
@@ -9,20 +11,44 @@ import { notYet } from '../../model/later.ts'
 import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../model/source.ts'
 import { dumpFile, dumpFolder, dumpReading, dumpStream, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { folderName, matches } from '../names.ts'
-import { anyPsql, programsFor, serverOf, sql, type Programs, type Server } from './connect.ts'
-import { dumpOnly } from './dump-check.ts'
-import { ABOUT, DUMP, GLOBALS, type AboutPostgres } from './layout.ts'
+import { readPieces, type Piece } from '../pieces.ts'
+import {
+  anyPsql,
+  identifier,
+  programsFor,
+  serverOf,
+  sql,
+  type Programs,
+  type Server,
+  type SqlOptions,
+} from './connect.ts'
+import { readableDump } from './dump-check.ts'
+import {
+  ABOUT,
+  DUMP,
+  GLOBALS,
+  LARGE_OBJECTS,
+  pieceName,
+  ROWS,
+  tableFolder,
+  TABLES,
+  TOTALS,
+  type AboutPostgres,
+} from './layout.ts'
 import { openSnapshot } from './snapshot.ts'
+import type { Session } from './session.ts'
+import { copyOf, countOf, exactly, rangesOf, type Relation } from './tables.ts'
 
 const MAINTENANCE = 'postgres'
 const IDLE = '30m'
+/** That read at once. */
+const CONNECTIONS = 2
 
 /** Databases of a PostgreSQL server, each as of one snapshot, by the server's own client programs. */
 export function postgres(settings: PostgresSettings): Source {
   for (const [set, what] of [
     [settings.method === 'physical', 'postgres (method: physical)'],
     [settings.slot !== undefined, 'postgres (slot)'],
-    [settings.parallel !== undefined, 'postgres (parallel)'],
   ] as const)
     if (set) throw notYet('source', what)
   const named = settings.databases ?? (settings.database === undefined ? [] : [settings.database])
@@ -35,6 +61,16 @@ export function postgres(settings: PostgresSettings): Source {
     read: async (options) => read(settings, options),
   }
 }
+
+/** What is wrong with the network or a busy server is tried again; a wrong password is not. */
+const firstAnswer = async (statement: string, options: SqlOptions): Promise<string[]> =>
+  retry(async () => sql(statement, options), {
+    attempts: 4,
+    baseMs: 300,
+    maxMs: 3000,
+    clock: systemClock,
+    signal: options.signal,
+  })
 
 interface Connected {
   server: Server
@@ -50,7 +86,7 @@ async function connect(settings: PostgresSettings, signal: AbortSignal | undefin
   const cancel = signal ? { signal } : {}
   const first = settings.database ?? server.database ?? settings.databases?.find((name) => !/[*?]/.test(name))
   const base = { psql: anyPsql(settings.programs), server, database: first ?? MAINTENANCE, idleMs, ...cancel }
-  const [versionText = '', ...all] = await sql(
+  const [versionText = '', ...all] = await firstAnswer(
     'show server_version_num; select datname from pg_database where datallowconn and not datistemplate order by datname collate "C";',
     base,
   )
@@ -74,7 +110,7 @@ async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptio
   const connected = await connect(settings, signal)
   const { server, programs, databases, idleMs } = connected
   const cancel = signal ? { signal } : {}
-  const abouts: AboutPostgres[] = []
+  const abouts: (Omit<AboutPostgres, 'tables'> & { tables: number; rows: number })[] = []
   const mtime = timestampOf(new Date())
 
   async function globals(): Promise<SourceEntry> {
@@ -86,57 +122,95 @@ async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptio
         idleMs,
         ...cancel,
       })
+    let bytes: Buffer
     try {
-      return dumpFile(GLOBALS, mtime, await dumpall())
+      bytes = await dumpall()
     } catch (error) {
       if (!(error instanceof AppError) || !/permission denied|pg_authid/.test(error.message)) throw error
-      const bytes = await dumpall('--no-role-passwords')
+      bytes = await dumpall('--no-role-passwords')
       onWarning({
         code: 'note',
         message: 'roles are in the backup without their passwords: reading them takes a superuser',
       })
-      return dumpFile(GLOBALS, mtime, bytes)
     }
+    if (!bytes.includes('PostgreSQL database cluster dump complete'))
+      throw new AppError('source.incomplete', 'pg_dumpall ended with exit code 0 before its dump was complete')
+    return dumpFile(GLOBALS, mtime, bytes)
   }
 
-  async function* database(name: string): AsyncGenerator<SourceEntry> {
-    const folder = folderName(name)
-    await using snapshot = await openSnapshot(
-      { ...connected, psql: programs.psql, database: name, ...cancel },
-      settings,
-    )
-    abouts.push(snapshot.about)
-    yield dumpFolder(folder, mtime)
-    yield dumpStream(`${folder}/${DUMP}`, mtime, () => {
+  const dump = (path: string, database: string, args: readonly string[]): SourceEntry =>
+    dumpStream(path, mtime, () => {
       const running = startProgram({
         program: programs.pgDump,
-        args: ['-Fc', '-Z0', '--no-password', `--snapshot=${snapshot.id}`, ...filters(settings)],
-        env: { ...server.env, PGDATABASE: name },
+        args: ['-Fc', '-Z0', '--no-password', ...args],
+        env: { ...server.env, PGDATABASE: database },
         idleMs,
         ...cancel,
       })
       running.stdin.end()
-      return dumpOnly(running.stdout, 'pg_dump')
+      return readableDump(running.stdout, programs.pgRestore, signal)
     })
-    yield dumpFile(`${folder}/${ABOUT}`, mtime, jsonBytes(snapshot.about))
+
+  async function* database(name: string): AsyncGenerator<SourceEntry> {
+    const folder = folderName(name)
+    const options = { ...connected, psql: programs.psql, database: name, ...cancel }
+    await using snapshot = await openSnapshot(options, settings, settings.parallel ?? CONNECTIONS)
+    const { about, args, tables, readers } = snapshot
+    const read = tables.map((table) => ({ table, pieces: piecesOf(folder, table, connected.version) }))
+    read.sort((a, b) => comparePaths(tableFolder(a.table), tableFolder(b.table)))
+    const withoutRows = tables.map((table) => `--exclude-table-data=${exactly(table)}`)
+    await using reading = readPieces(
+      read.flatMap(({ pieces }) => pieces),
+      readers,
+      mtime,
+      cancel,
+    )
+    yield dumpFolder(folder, mtime)
+    yield dump(`${folder}/${DUMP}`, name, [`--snapshot=${snapshot.id}`, '--no-blobs', ...args, ...withoutRows])
+    yield dumpFile(`${folder}/${ABOUT}`, mtime, jsonBytes(about))
+    if (snapshot.largeObjects)
+      yield dump(`${folder}/${LARGE_OBJECTS}`, name, [
+        `--snapshot=${snapshot.id}`,
+        '--data-only',
+        '--blobs',
+        '--exclude-table-data=*.*',
+      ])
+    yield dumpFile(`${folder}/${ROWS}`, mtime, Buffer.from(rowsScript(about.encoding, tables)))
+    yield dumpFolder(`${folder}/${TABLES}`, mtime)
+    let index = 0
+    try {
+      for (const { table, pieces } of read) {
+        yield dumpFolder(`${folder}/${TABLES}/${tableFolder(table)}`, mtime)
+        for (const _ of pieces) {
+          yield await reading.entry(index)
+          index += 1
+        }
+      }
+      await reading.done()
+    } catch (error) {
+      // Lanes that wait for the server end only with their sessions.
+      await snapshot[Symbol.asyncDispose]()
+      throw error
+    }
+    const totals = read.map(({ table: { schema, name: of }, pieces }) => ({ schema, name: of, rows: rowsOf(pieces) }))
+    await compareCounts(read, readers[0] as Session)
+    abouts.push({ ...about, tables: totals.length, rows: totals.reduce((sum, { rows }) => sum + rows, 0) })
+    yield dumpFile(`${folder}/${TOTALS}`, mtime, jsonBytes({ tables: totals }))
   }
 
   return dumpReading({
     async *entries() {
-      const withGlobals = settings.globals !== false
-      const steps = [
-        ...databases.map((name) => ({ path: folderName(name), entries: () => database(name) })),
-        ...(withGlobals
-          ? [
-              {
-                path: GLOBALS,
-                entries: async function* () {
-                  yield await globals()
-                },
-              },
-            ]
-          : []),
-      ]
+      const steps: { path: string; entries: () => AsyncIterable<SourceEntry> }[] = databases.map((name) => ({
+        path: folderName(name),
+        entries: () => database(name),
+      }))
+      if (settings.globals !== false)
+        steps.push({
+          path: GLOBALS,
+          entries: async function* () {
+            yield await globals()
+          },
+        })
       for (const { entries } of steps.sort((a, b) => comparePaths(a.path, b.path))) {
         throwIfAborted(signal)
         yield* entries()
@@ -147,16 +221,45 @@ async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptio
   })
 }
 
-/** pg_dump's own patterns; one that matches nothing is an error, not an empty dump. */
-function filters({ tables, excludeTables, schemas, excludeSchemas }: PostgresSettings): string[] {
-  const each = (flag: string, patterns: string[] = []): string[] => patterns.map((pattern) => `--${flag}=${pattern}`)
-  const wanted = [...each('table', tables), ...each('schema', schemas)]
-  return [
-    ...wanted,
-    ...(wanted.length > 0 ? ['--strict-names'] : []),
-    ...each('exclude-table', excludeTables),
-    ...each('exclude-schema', excludeSchemas),
-  ]
+/** For psql, without us: brings the rows of each table. */
+function rowsScript(encoding: string, tables: readonly Relation[]): string {
+  const lines = tables.map((table) => {
+    const path = `${TABLES}/${tableFolder(table)}/`.replaceAll("'", String.raw`'\''`)
+    const program = `cat '${path}'*.copy`.replaceAll("'", "''")
+    return `\\copy ${exactly(table)} (${table.columns.map(identifier).join(', ')}) from program '${program}'\n`
+  })
+  return `\\set ON_ERROR_STOP 1\n\\encoding ${encoding}\n${lines.join('')}`
+}
+
+interface TablePiece extends Piece<Session> {
+  rows(): number
+}
+
+const rowsOf = (pieces: readonly TablePiece[]): number => pieces.reduce((sum, { rows }) => sum + rows(), 0)
+
+const piecesOf = (folder: string, table: Relation, version: number): TablePiece[] =>
+  rangesOf(table, version).map((range, index) => {
+    let rows = 0
+    return {
+      path: `${folder}/${TABLES}/${tableFolder(table)}/${pieceName(index)}`,
+      rows: () => rows,
+      async read(session, outlet) {
+        rows = await session.copyOut(copyOf(table, range), outlet)
+      },
+    }
+  })
+
+/** A table that was read in ranges is counted in one go, in the same view: the ranges must not have lost a row. */
+async function compareCounts(
+  read: readonly { table: Relation; pieces: TablePiece[] }[],
+  session: Session,
+): Promise<void> {
+  for (const { table, pieces } of read) {
+    if (pieces.length < 2) continue
+    const [count] = await session.ask(countOf(table))
+    if (Number(count) !== rowsOf(pieces))
+      throw new AppError('source.incomplete', `${exactly(table)} has ${count} rows, and ${rowsOf(pieces)} were read`)
+  }
 }
 
 async function check(settings: PostgresSettings, signal: AbortSignal | undefined): Promise<SourceCheck[]> {

@@ -29,6 +29,7 @@ import type { Source, Target } from './model/source.ts'
 import type { Storage } from './model/storage.ts'
 import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
+import type { JobRun, Openers } from './operations/run-jobs.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
 import { databaseSource, databaseTarget, trialOf } from './sources/databases.ts'
@@ -95,6 +96,13 @@ export interface App extends AsyncDisposable {
   /** Removes runs and run logs older than the log keeps them. */
   tidyRuns(): Promise<void>
   /** Entries as one tar or zip. */
+  /** How jobs' sources and vaults are opened; `opening` and the limit, in KiB a second, are for each vault. */
+  openers(opening?: VaultOpening): Openers
+  /** Report and messages about runs that ended. Neither makes a backup fail; what went wrong with them is given. */
+  tell(
+    results: readonly JobRun[],
+    options?: { signal?: AbortSignal },
+  ): Promise<{ written: string[]; errors: AppError[] }>
   export(entries: AsyncIterable<RestoredEntry>, format: ExportFormat): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
@@ -253,6 +261,38 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const refused = opened.flatMap((one) => (one.status === 'rejected' ? toAppError(one.reason) : []))
       const deliveries = await notifyAll(report, notifiers, { wantedBy, ...cancel })
       return [...refused, ...deliveries.flatMap(({ error }) => error ?? [])]
+    },
+    openers(opening = {}) {
+      return {
+        source: async (job) => app.source(job.source, { vaults: job.vaults }),
+        vault: async (name, job) => {
+          const timezone = job.schedule?.timezone
+          const limits = [job.bandwidth, settings.vaults[name]?.bandwidth].filter((each) => each !== undefined)
+          const bandwidth = opening.bandwidth ?? (limits.length > 0 ? Math.min(...limits) : undefined)
+          return app.vault(name, {
+            create: true,
+            ...opening,
+            ...(timezone && { timezone }),
+            ...(bandwidth && { bandwidth }),
+            ...(job.verify.afterBackup !== 'V0' && { uncached: true }),
+          })
+        },
+      }
+    },
+    async tell(results, cancel = {}) {
+      const nobody = settings.report === undefined && Object.keys(settings.notify).length === 0
+      if (results.length === 0 || nobody) return { written: [], errors: [] }
+      const { reportOf } = await import('./operations/tell.ts')
+      const report = reportOf(deps, VERSION, results)
+      const errors: AppError[] = []
+      const written = await app.writeReport(report).catch((thrown: unknown) => {
+        const { message } = toAppError(thrown)
+        errors.push(new AppError('notify.failed', `the report could not be written: ${message}`, { cause: thrown }))
+        return []
+      })
+      errors.push(...(await app.notify(report, cancel)))
+      for (const { code, message } of errors) log.error(message, { code })
+      return { written, errors }
     },
     export: exportArchive,
     async tidyRuns() {

@@ -35,11 +35,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     'operations',
     'jobs',
   ],
+  'service.ts': [...NOUNS, 'app.ts', 'operations', 'jobs'],
   testing: [...NOUNS, 'operations'],
   library: [...NOUNS, 'app.ts', 'operations', 'config'],
-  http: [...NOUNS, 'app.ts'],
+  http: [...NOUNS, 'app.ts', 'service.ts'],
   's3db-plugin': [...NOUNS, 'app.ts', 'operations', 'sources'],
-  cli: [...NOUNS, 'app.ts', 'operations', 'http', 'config'],
+  cli: [...NOUNS, 'app.ts', 'service.ts', 'policy', 'jobs', 'operations', 'http', 'config'],
   'index.ts': ['*'],
 }
 

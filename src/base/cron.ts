@@ -1,29 +1,24 @@
 /** The only door to croner: one library computes all times, for the scheduler, the command line and the page alike. */
 import { Cron } from 'croner'
 import { AppError } from './errors.ts'
+import { isTimezone, systemTimezone, transitions, type Transition } from './zone.ts'
 
 export interface CronTimes {
   /** The first time after this moment; undefined when none is left. */
   next(after: Date): Date | undefined
 }
 
+/** No clock was ever set back by more. */
+const MOST_SHIFT_MS = 25 * 3_600_000
+const YEAR_MS = 366 * 86_400_000
 const FIELDS = ['minute', 'hour', 'day of the month', 'month', 'day of the week']
 const NICKNAMES = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly']
 const EXAMPLE = 'Such as "0 3 * * *" for each day at 3:00, or "30 2 * * MON-FRI".'
 
-export function isTimezone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
-}
-
-export const systemTimezone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone
-
 /**
- * Five fields, six with seconds first, or a nickname. Across daylight saving a time that is left out happens right after
- * the gap, one that comes twice happens the first time; times that repeat within the hour go on by real time.
+ * Five fields, six with seconds first, or a nickname. Across daylight saving, times of certain hours happen once: those
+ * that a day leaves out right after the gap, those that come twice the first time. What happens every hour goes on by
+ * real time.
  */
 export function parseCron(expression: string, timezone: string = systemTimezone()): CronTimes {
   const text = expression.trim()
@@ -31,7 +26,31 @@ export function parseCron(expression: string, timezone: string = systemTimezone(
   const cron = compile(text, timezone) ?? refuse(text, timezone)
   if (cron.nextRun(new Date()) === null)
     throw invalid(`${JSON.stringify(text)} never happens`, 'No month has such a day.')
-  return { next: (after) => cron.nextRun(after) ?? undefined }
+  const hour = text.split(/\s+/).at(-4)
+  const hourly = text.toLowerCase() === '@hourly' || hour === '*' || hour === '*/1'
+  const next = (after: Date): Date | undefined => cron.nextRun(after) ?? undefined
+  return { next: hourly ? next : onceADay(next, text, timezone) }
+}
+
+/** croner alone does so for one hour, not for lists and steps of hours. */
+function onceADay(next: CronTimes['next'], text: string, timezone: string): CronTimes['next'] {
+  const onPaper = compile(text, 'UTC')
+  const comesAgain = (time: number): boolean =>
+    transitions(timezone, time - MOST_SHIFT_MS, time).some(
+      ({ at, before, after }) => before > after && time < at + before - after,
+    )
+  /** Some time that the clock passes over at this change would have been due. */
+  const isPassedOver = ({ at, before, after }: Transition): boolean => {
+    const wanted = onPaper?.nextRun(new Date(at + before - 1))
+    return after > before && wanted !== null && wanted !== undefined && wanted.getTime() < at + after
+  }
+  return (after) => {
+    let found = next(after)
+    while (found !== undefined && comesAgain(found.getTime())) found = next(found)
+    const until = found?.getTime() ?? after.getTime() + YEAR_MS
+    const gap = transitions(timezone, after.getTime(), until - 1).find(isPassedOver)
+    return gap === undefined ? found : new Date(gap.at)
+  }
 }
 
 function compile(text: string, timezone: string): Cron | undefined {

@@ -15,6 +15,7 @@ const row = (exit: number, http: number, retry: boolean, hint: string): Conseque
 export const ERRORS = {
   'internal.bug': row(1, 500, false, 'This is a defect in Holdfast: please report it with the log of this run.'),
   'run.cancelled': row(130, 409, false, 'The run was cancelled; start it again when you want to.'),
+  'run.interrupted': row(1, 409, true, 'The run was stopped from outside; it goes on by itself, or start it again.'),
   'run.failed': row(1, 500, false, 'See the errors above and the log of the run.'),
   'run.warnings': row(3, 200, false, 'The backup exists; look at the warnings to see which items are not in it.'),
   'run.locked': row(11, 409, true, 'Another run holds the lease: wait for it, or see `holdfast run list`.'),
@@ -186,7 +187,9 @@ export function errno(error: unknown): string | undefined {
 }
 
 export function isAbort(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'AbortError' || isAppError(error, 'run.cancelled'))
+  return (
+    error instanceof Error && (error.name === 'AbortError' || isAppError(error, 'run.cancelled', 'run.interrupted'))
+  )
 }
 
 /** Any thrown thing as an AppError: unknown ones become `internal.bug`, aborted ones `run.cancelled`. */

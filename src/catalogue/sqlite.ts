@@ -9,15 +9,18 @@ import { openDatabase, type Database } from '../base/sqlite.ts'
 import type { Backup, BackupFilter } from '../model/backup.ts'
 import type { Catalogue, RunFilter } from '../model/catalogue.ts'
 import type { Run } from '../model/run.ts'
+import type { ServiceStore } from '../model/service.ts'
 import { leaseOwner, takeLease } from './lease.ts'
 import { migrate } from './migrate.ts'
 import { parseBackup, parseRun } from './rows.ts'
+import { serviceStore } from './service-store.ts'
 
 const BUSY_MS = 10_000
 
 export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   const database = openCatalogue(path)
   const statement = statements(database)
+  let service: ServiceStore | undefined
 
   function transaction(work: () => void): void {
     database.exec('BEGIN IMMEDIATE')
@@ -49,6 +52,9 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   }
 
   return {
+    get service() {
+      return (service ??= serviceStore(database, clock))
+    },
     saveRun,
     run(id) {
       const row = statement.run.get(id) as { body: string } | undefined
@@ -135,7 +141,7 @@ function statements(database: Database) {
   return {
     saveRun: database.prepare(
       `INSERT INTO run (id, kind, job, status, created_at, ended_at, owner, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET status = excluded.status, ended_at = excluded.ended_at, body = excluded.body`,
+       ON CONFLICT (id) DO UPDATE SET status = excluded.status, owner = excluded.owner, ended_at = excluded.ended_at, body = excluded.body`,
     ),
     run: database.prepare('SELECT body FROM run WHERE id = ?'),
     running: database.prepare(`SELECT body, owner FROM run WHERE status = 'running'`),

@@ -86,6 +86,7 @@ export function adHocJob(context: Context, words: string[], options: BackupOptio
     notify: [],
     hooks: { before: [], after: [], onFailure: [] },
     tags: options.tag ?? [],
+    labels: [],
   }
 }
 

@@ -36,7 +36,8 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'secret', load: () => import('./commands/secret.ts') },
   { name: 'notify', load: () => import('./commands/notify.ts') },
   { name: 'doctor', load: () => import('./commands/doctor.ts') },
-  { name: 'server', load: () => import('./commands/server.ts') },
+  { name: 'schedule', load: () => import('./commands/schedule.ts') },
+  { name: 'server', aliases: ['scheduler', 'worker'], load: () => import('./commands/server.ts') },
   { name: 'completion', load: () => import('./commands/completion.ts') },
 ]
 

@@ -19,7 +19,7 @@ export function defaultSettings(env: Env): Settings {
     vaults: {},
     jobs: {},
     notify: {},
-    server: { listen: '127.0.0.1:3000', dataDir, catalogue: 'sqlite' },
+    server: { listen: '127.0.0.1:3000', dataDir, catalogue: 'sqlite', concurrency: 2, labels: [], drain: '8s' },
     log: { level: 'info', file: defaultLogFile(dataDir), maxSize: '20m', maxFiles: 14, maxAge: '30d' },
   }
 }

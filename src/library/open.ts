@@ -10,7 +10,6 @@ import type { Retention } from '../model/retention.ts'
 import type { Run } from '../model/run.ts'
 import type { Source, Target } from '../model/source.ts'
 import type { Entry } from '../model/entry.ts'
-import type { Job } from '../model/job.ts'
 import { literalSecret } from '../model/secret.ts'
 import type { Storage } from '../model/storage.ts'
 import type { BackupNotes, CheckResult, EntrySelection } from '../model/vault.ts'
@@ -149,11 +148,7 @@ function holdfast(app: App, all: Channel): Holdfast {
       operation(async (tell) => {
         const { jobs } = app.settings
         const wanted = names?.map((name) => app.job(name)) ?? Object.values(jobs).filter(({ enabled }) => enabled)
-        const openers = {
-          source: (job: Job) => app.source(job.source, { vaults: job.vaults }),
-          vault: (name: string) => app.vault(name, { create: true }),
-        }
-        return runJobs(telling(tell), wanted, openers, runOptions)
+        return runJobs(telling(tell), wanted, app.openers(), runOptions)
       }),
     backup: ({ vault: place, opening, type = 'auto', tags = [], verifyAfter = 'V0', ...job }, cancel = {}) =>
       operation(async (tell) => {

@@ -1,4 +1,5 @@
 import type { Backup, BackupFilter } from './backup.ts'
+import type { ServiceStore } from './service.ts'
 import type { Run, RunKind, RunStatus } from './run.ts'
 
 /**
@@ -6,6 +7,8 @@ import type { Run, RunKind, RunStatus } from './run.ts'
  * backup: `connect` fills it again from the vaults.
  */
 export interface Catalogue {
+  /** What the scheduler and the workers keep. */
+  readonly service: ServiceStore
   /** Stores the run whole, new or changed. */
   saveRun(run: Run): void
   run(id: string): Run | undefined

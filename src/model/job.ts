@@ -23,6 +23,8 @@ export interface Job {
   notify: string[]
   hooks: { before: string[]; after: string[]; onFailure: string[] }
   tags: string[]
+  /** Only workers that have all of these run it. */
+  labels: string[]
 }
 
 export interface ScheduleSettings {

@@ -6,7 +6,7 @@ export interface Settings {
   vaults: Record<string, VaultSettings>
   jobs: Record<string, Job>
   notify: Record<string, NotifySettings>
-  server: { listen: string; dataDir: string; catalogue: string }
+  server: ServerSettings
   log: LogSettings
   report?: ReportSettings
 }
@@ -19,6 +19,18 @@ export interface Secret {
   read(): Promise<string>
   /** Where it comes from, such as `${file:/run/secrets/s3}`: safe to show. */
   readonly origin: string
+}
+
+export interface ServerSettings {
+  listen: string
+  dataDir: string
+  catalogue: string
+  /** Runs at a time in this process. */
+  concurrency: number
+  /** What jobs may ask for. */
+  labels: string[]
+  /** How long a stop waits for what is at work. */
+  drain: string
 }
 
 export interface VaultSettings {

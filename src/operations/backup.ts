@@ -28,6 +28,8 @@ export interface BackupJob {
   /** Override of the time, for imports. */
   time?: Date
   host?: string
+  /** Of a run that waits in the queue. */
+  runId?: string
   trigger?: 'manual' | 'schedule' | 'api' | 'catch-up'
 }
 
@@ -41,10 +43,10 @@ export async function backup(
   vault: Vault,
   options: { signal?: AbortSignal } = {},
 ): Promise<Recorded<BackupResult>> {
-  const { trigger } = job
+  const { trigger, runId: id } = job
   return recorded(
     deps,
-    { kind: 'backup', job: job.job, vault: vault.name, ...(trigger && { trigger }), ...options },
+    { kind: 'backup', job: job.job, vault: vault.name, id, ...(trigger && { trigger }), ...options },
     async (handle) => {
       const { signal } = handle
       handle.stage('prepare')

@@ -1,6 +1,6 @@
 /** A job's own commands, run by the shell, one after the other; what they say goes to stderr. */
 import { spawn } from 'node:child_process'
-import { AppError } from '../base/errors.ts'
+import { AppError, toAppError } from '../base/errors.ts'
 import type { Run } from '../model/run.ts'
 
 /** A hook that ends so says: not today. The run is skipped, without an alarm. */
@@ -41,18 +41,37 @@ async function run(
     HOLDFAST_ERROR: facts.run?.error?.message ?? '',
   }
   return new Promise((resolve, reject) => {
-    const child = spawn(command, {
-      shell: true,
-      env,
-      stdio: ['ignore', 2, 2],
-      timeout: LIMIT_MS,
-      ...(signal && { signal }),
+    // A group of its own: the shell's children have to end with it.
+    const child = spawn(command, { shell: true, env, stdio: ['ignore', 2, 2], detached: true })
+    let late = false
+    const end = (): void => endGroup(child.pid)
+    const limit = setTimeout(() => {
+      late = true
+      end()
+    }, LIMIT_MS)
+    signal?.addEventListener('abort', end, { once: true })
+    if (signal?.aborted === true) end()
+    const settle = (): void => {
+      clearTimeout(limit)
+      signal?.removeEventListener('abort', end)
+    }
+    child.on('error', (cause) => {
+      settle()
+      reject(new AppError('hook.failed', `a hook of ${facts.job} could not be run: ${cause.message}`, { cause }))
     })
-    child.on('error', (cause) =>
-      reject(new AppError('hook.failed', `a hook of ${facts.job} could not be run`, { cause })),
-    )
-    child.on('close', (code, sign) =>
-      resolve({ code: code ?? 1, by: sign === null ? `exit code ${code}` : `signal ${sign}` }),
-    )
+    child.on('close', (code, sign) => {
+      settle()
+      if (signal?.aborted === true) reject(toAppError(signal.reason, 'run.cancelled'))
+      else if (late) resolve({ code: 1, by: `its time limit of ${LIMIT_MS / 60_000} minutes` })
+      else resolve({ code: code ?? 1, by: sign === null ? `exit code ${code}` : `signal ${sign}` })
+    })
   })
+}
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGTERM')
+  } catch {
+    // It ended by itself.
+  }
 }

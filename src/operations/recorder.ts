@@ -58,19 +58,21 @@ export interface RunStart {
   job: string
   vault?: string
   trigger?: Run['trigger']
+  /** Of a run that waits in the queue and now begins. */
+  id?: string | undefined
   signal?: AbortSignal | undefined
 }
 
 /** Runs `work`; never rejects: the outcome is in the run, which is stored before this resolves. */
 export async function recorded<T>(
   deps: Deps,
-  { signal, ...start }: RunStart,
+  { signal, id = runId(), ...start }: RunStart,
   work: (handle: RunHandle) => Promise<T>,
 ): Promise<Recorded<T>> {
   const { clock, catalogue } = deps
   const now = clock.now()
   const run: Run = {
-    id: runId(),
+    id,
     ...start,
     status: 'running',
     trigger: start.trigger ?? 'manual',
@@ -139,7 +141,7 @@ export async function recorded<T>(
     const error = toAppError(thrown)
     outcome = { error }
     endStage('failed')
-    run.status = isAbort(error) ? 'cancelled' : error.code === 'run.skipped' ? 'skipped' : 'failed'
+    run.status = statusOf(error)
     run.error = { code: error.code, message: error.message, hint: error.hint }
   }
   clearInterval(looking)
@@ -148,6 +150,13 @@ export async function recorded<T>(
   await log?.close()
   save()
   return { run, ...outcome }
+}
+
+/** What a run that ended with this error is called. */
+export function statusOf(error: AppError): RunStatus {
+  if (error.code === 'run.interrupted') return 'interrupted'
+  if (isAbort(error)) return 'cancelled'
+  return error.code === 'run.skipped' ? 'skipped' : 'failed'
 }
 
 function keep(list: Warning[], { code, message, path }: Warning): void {

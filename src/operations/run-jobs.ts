@@ -8,7 +8,7 @@ import type { Source } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks } from './hooks.ts'
-import { exclusively, type Deps, type Recorded } from './recorder.ts'
+import { exclusively, statusOf, type Deps, type Recorded } from './recorder.ts'
 
 export interface Openers {
   source(job: Job): Source | Promise<Source>
@@ -28,6 +28,8 @@ export interface RunJobsOptions {
   type?: BackupJob['type']
   tags?: string[]
   trigger?: Run['trigger']
+  /** The queued run that becomes the first of these. */
+  runId?: string
   onDone?: (done: JobRun) => void
 }
 
@@ -105,6 +107,7 @@ async function intoVault(
     const vault = await openers.vault(name, job)
     const { timezone } = job.schedule ?? {}
     const { trigger, signal } = options
+    const id = job.vaults[0] === name ? options.runId : undefined
     const spec: BackupJob = {
       job: job.name,
       source,
@@ -116,21 +119,29 @@ async function intoVault(
       ...(job.retention && { retention: job.retention }),
       ...(timezone !== undefined && { timezone }),
       ...(trigger && { trigger }),
+      ...(id !== undefined && { runId: id }),
     }
     return { job: job.name, vault: vault.name, ...(await backup(deps, spec, vault, signal ? { signal } : {})) }
   } catch (thrown) {
-    return { ...refused(deps, job, toAppError(thrown), options), vault: name }
+    const { runId: _, ...others } = options
+    const own = job.vaults[0] === name ? options : others
+    return { ...refused(deps, job, toAppError(thrown), own), vault: name }
   }
 }
 
 /** A job that could not even begin has a run too: else nobody would see that it did not run. */
-function refused(deps: Deps, job: Job, error: AppError, { trigger = 'manual' }: RunJobsOptions): JobRun {
+function refused(
+  deps: Deps,
+  job: Job,
+  error: AppError,
+  { trigger = 'manual', runId: id = runId() }: RunJobsOptions,
+): JobRun {
   const now = deps.clock.now()
   const run: Run = {
-    id: runId(),
+    id,
     kind: 'backup',
     job: job.name,
-    status: error.code === 'run.skipped' ? 'skipped' : error.code === 'run.cancelled' ? 'cancelled' : 'failed',
+    status: statusOf(error),
     trigger,
     createdAt: now,
     startedAt: now,

@@ -303,7 +303,14 @@ export class BackupPlugin extends EventEmitter {
         vaults: {},
         jobs: {},
         notify: {},
-        server: { listen: '', dataDir: this.config.tempDir, catalogue: 'memory' },
+        server: {
+          listen: '',
+          dataDir: this.config.tempDir,
+          catalogue: 'memory',
+          concurrency: 1,
+          labels: [],
+          drain: '0s',
+        },
         log: { level: 'info' },
       },
       {

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import type { App, VaultOpening } from '../../app.ts'
-import { AppError, toAppError } from '../../base/errors.ts'
-import { VERSION } from '../../base/version.ts'
+import { AppError } from '../../base/errors.ts'
 import { formatDuration, formatSize } from '../../base/units.ts'
 import type { Job } from '../../model/job.ts'
 import type { CompressionSettings } from '../../model/settings.ts'
@@ -53,21 +52,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
   const results = await runJobs(
     app.deps,
     jobs,
-    {
-      source: async (job) => app.source(job.source, { vaults: job.vaults }),
-      vault: async (name, job) => {
-        const timezone = job.schedule?.timezone
-        const limits = [job.bandwidth, app.settings.vaults[name]?.bandwidth].filter((each) => each !== undefined)
-        const bandwidth = options.limitUpload ?? (limits.length > 0 ? Math.min(...limits) : undefined)
-        return app.vault(name, {
-          create: true,
-          ...openVault,
-          ...(timezone && { timezone }),
-          ...(bandwidth && { bandwidth }),
-          ...(job.verify.afterBackup !== 'V0' && { uncached: true }),
-        })
-      },
-    },
+    app.openers({ ...openVault, ...(options.limitUpload && { bandwidth: options.limitUpload }) }),
     {
       signal: context.signal,
       ...(options.type && { type: options.type }),
@@ -76,7 +61,9 @@ async function backup(context: Context, what: string[], options: BackupOptions):
     },
   )
   if (options.to !== undefined) await hintEncryption(context, app, options.to, results)
-  await tell(context, app, results)
+  const { written, errors } = await app.tell(results, { signal: context.signal })
+  for (const path of written) context.out.note(`report: ${path}`)
+  for (const { message } of errors) context.out.note(`warning: ${message}`)
   await app.tidyRuns()
   context.exitCode = exitCodeOf(results)
 }
@@ -88,23 +75,6 @@ async function hintEncryption({ out }: Context, app: App, target: string, result
   const backups = await (await app.vault(target)).backups()
   if (backups.length === 1)
     out.note(`note: ${target} is not encrypted; set HOLDFAST_PASSWORD or say --encrypt to encrypt it`)
-}
-
-/** Report and messages. Neither makes a backup fail; what went wrong with them is said. */
-async function tell({ out, signal }: Context, app: App, results: Results): Promise<void> {
-  if (results.length === 0 || (app.settings.report === undefined && Object.keys(app.settings.notify).length === 0))
-    return
-  const { reportOf } = await import('../../operations/tell.ts')
-  const report = reportOf(app.deps, VERSION, results)
-  try {
-    for (const path of await app.writeReport(report)) out.note(`report: ${path}`)
-  } catch (error) {
-    out.note(`warning: the report could not be written: ${toAppError(error).message}`)
-  }
-  for (const error of await app.notify(report, { signal })) {
-    app.log.error(error.message, { code: error.code })
-    out.note(`warning: ${error.message}`)
-  }
 }
 
 type Results = Awaited<ReturnType<typeof import('../../operations/run-jobs.ts').runJobs>>

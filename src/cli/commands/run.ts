@@ -163,7 +163,14 @@ async function cancel(context: Context, id: string, wait: boolean): Promise<void
     out.result({ id: found.id, cancelled: false }, () => `would cancel the ${found.kind} of ${found.job}`)
     return
   }
-  catalogue.askToCancel(found.id, `${userInfo().username} on ${hostname()}`)
+  const by = `${userInfo().username} on ${hostname()}`
+  if (found.status === 'queued' && catalogue.service.withdraw(found.id, `cancelled by ${by}`)) {
+    const { endQueued } = await import('../../operations/execute-task.ts')
+    endQueued({ catalogue, clock }, found.id, new AppError('run.cancelled', `cancelled by ${by}`))
+    out.result({ id: found.id, status: 'cancelled', cancelled: true }, () => `${found.kind} ${found.job}: cancelled`)
+    return
+  }
+  catalogue.askToCancel(found.id, by)
   const until = clock.monotonic() + PATIENCE_MS
   let run = found
   while (wait && run.endedAt === undefined && clock.monotonic() < until) {

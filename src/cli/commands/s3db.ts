@@ -101,6 +101,7 @@ async function make(context: Context, type: (typeof TYPES)[number], options: S3d
     notify: [],
     hooks: { before: [], after: [], onFailure: [] },
     tags: [],
+    labels: [],
   }
   const how = {
     create: true,

@@ -1,6 +1,7 @@
 import * as z from 'zod'
-import { isTimezone, parseCron } from '../../base/cron.ts'
+import { parseCron } from '../../base/cron.ts'
 import { toAppError } from '../../base/errors.ts'
+import { isTimezone } from '../../base/zone.ts'
 import { count, duration, flag, name, oneOrMore, settings, text, texts } from './fields.ts'
 import { source } from './sources.ts'
 
@@ -88,6 +89,7 @@ export const job = settings({
   notify: texts('Names of notifiers; all of them by default.').optional(),
   hooks: hooks.prefault({}).describe('Commands around the backup.'),
   tags: texts('Tags of each backup.').default([]),
+  labels: texts('Only workers with all of these labels run it.').default([]),
   description: text('For people.').optional(),
 })
 

@@ -1,10 +1,13 @@
 import * as z from 'zod'
-import { count, duration, path, settings, size, text } from './fields.ts'
+import { count, duration, path, settings, size, text, texts } from './fields.ts'
 
 export const server = settings({
   listen: text('HOST:PORT of the web page and the API.').default('127.0.0.1:3000'),
   dataDir: path('The catalogue, run logs, locks and caches.').optional(),
   catalogue: text('sqlite, or a postgres:// URL.').default('sqlite'),
+  concurrency: count('Runs at a time in one process.').default(2),
+  labels: texts('What jobs may ask of a worker.').default([]),
+  drain: duration('How long a stop waits for what is at work, before it interrupts it safely.').default('8s'),
 }).describe('The service, and where it keeps its data.')
 
 export const log = settings({

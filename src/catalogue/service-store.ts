@@ -1,0 +1,277 @@
+/** The service's tables in the SQLite catalogue. */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
+import type { Database } from '../base/sqlite.ts'
+import type {
+  Claim,
+  NewSlot,
+  Recurrence,
+  RecurrenceState,
+  ServiceStore,
+  Slot,
+  SlotState,
+  Task,
+  TaskState,
+} from '../model/service.ts'
+
+interface TaskRow {
+  run: string
+  state: TaskState
+  token: string | null
+  owner: string | null
+  lease_until: number | null
+  body: string
+}
+
+interface SlotRow {
+  recurrence: string
+  due: number
+  job: string
+  state: SlotState
+  reason: string | null
+  run: string | null
+}
+
+interface StateRow {
+  cursor: number
+  spec: string
+  paused_until: number | null
+  pause_reason: string | null
+}
+
+export function serviceStore(database: Database, clock: Clock): ServiceStore {
+  const sql = statements(database)
+  const now = (): number => clock.now().getTime()
+
+  function transaction<T>(work: () => T): T {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      database.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  function insertTask(task: Task): void {
+    sql.insertTask.run(
+      task.id,
+      task.job,
+      task.recurrence ?? null,
+      task.due.getTime(),
+      task.notBefore.getTime(),
+      task.run,
+      JSON.stringify(task),
+    )
+  }
+
+  /** A slot of the task follows what becomes of it. */
+  function slotOf(task: Task, state: SlotState, reason: string | undefined): void {
+    if (task.recurrence !== undefined)
+      sql.endSlot.run(state, reason ?? null, task.run, task.recurrence, task.due.getTime())
+  }
+
+  return {
+    state(recurrence) {
+      const row = sql.state.get(recurrence) as StateRow | undefined
+      return row && stateOf(row)
+    },
+    pause(recurrence, until, reason) {
+      sql.pause.run(recurrence, now(), until?.getTime() ?? null, reason ?? null)
+    },
+    added: () => (sql.added.all() as { body: string }[]).map(({ body }) => JSON.parse(body) as Recurrence),
+    add: (recurrence) => void sql.add.run(recurrence.name, JSON.stringify(recurrence)),
+    removeAdded: (name) => sql.removeAdded.run(name).changes > 0,
+
+    record(slots, cursors, onTask = () => undefined) {
+      return transaction(() => {
+        const made: Task[] = []
+        for (const slot of slots) {
+          const task = recordSlot(slot)
+          if (task === undefined) continue
+          made.push(task)
+          onTask(task)
+        }
+        for (const { recurrence, at, spec } of cursors) sql.saveCursor.run(recurrence, at.getTime(), spec)
+        return made
+      })
+    },
+    enqueue(task) {
+      return transaction(() => {
+        if (sql.openTaskOfJob.get(task.job, kindOf(task)) !== undefined) return undefined
+        insertTask(task)
+        return task
+      })
+    },
+    slots({ recurrence, job, since, limit = 1000 }) {
+      const rows = sql.slots.all({
+        recurrence: recurrence ?? null,
+        job: job ?? null,
+        since: since?.getTime() ?? 0,
+        limit,
+      })
+      return (rows as unknown as SlotRow[]).map(readSlot)
+    },
+    tasks(state) {
+      const rows = (state === undefined ? sql.tasks.all() : sql.tasksIn.all(state)) as unknown as TaskRow[]
+      return rows.map((row) => ({ ...readTask(row), state: row.state, ...(row.owner && { by: nameOf(row.owner) }) }))
+    },
+
+    claim(labels, leaseMs) {
+      return transaction(() => {
+        const rows = sql.waiting.all(now()) as unknown as TaskRow[]
+        const row = rows.find(({ body }) => (JSON.parse(body) as Task).labels.every((label) => labels.includes(label)))
+        if (row === undefined) return undefined
+        const task = readTask(row)
+        const token = randomUUID()
+        sql.claim.run(token, JSON.stringify(processIdentity()), now() + leaseMs, task.id)
+        return { task, token }
+      })
+    },
+    renew: ({ task, token }, leaseMs) => sql.renew.run(now() + leaseMs, task.id, token).changes > 0,
+    finish({ task, token }, state, reason) {
+      return transaction(() => {
+        if (sql.finish.run(now(), task.id, token).changes === 0) return false
+        slotOf(task, state, reason)
+        return true
+      })
+    },
+    release({ task, token }, run, notBefore) {
+      const next = { ...task, run, notBefore, attempt: task.attempt + 1 }
+      return sql.release.run(run, notBefore.getTime(), JSON.stringify(next), task.id, token).changes > 0
+    },
+    withdraw(run, reason) {
+      return transaction(() => {
+        const row = sql.waitingRun.get(run) as TaskRow | undefined
+        if (row === undefined) return false
+        const task = readTask(row)
+        sql.withdraw.run(now(), task.id)
+        slotOf(task, 'skipped', reason)
+        return true
+      })
+    },
+    abandoned() {
+      const rows = sql.tasksIn.all('claimed') as unknown as TaskRow[]
+      return rows.flatMap((row): Claim[] => {
+        if (row.token === null || row.owner === null) return []
+        const state = processState(JSON.parse(row.owner) as ProcessIdentity)
+        const silent = (row.lease_until ?? 0) < now()
+        // Where we can look, the process counts: one that is only slow keeps its work.
+        return state === 'dead' || (state === 'unknown' && silent) ? [{ task: readTask(row), token: row.token }] : []
+      })
+    },
+    tidy(before) {
+      sql.tidyTasks.run(before.getTime())
+      sql.tidySlots.run(before.getTime())
+    },
+  }
+
+  function recordSlot({ task, ...slot }: NewSlot): Task | undefined {
+    const busy = task !== undefined && sql.openTask.get(slot.recurrence) !== undefined
+    const state = busy ? 'skipped' : slot.state
+    const reason = busy ? 'the run before it still waits or works' : slot.reason
+    const { changes } = sql.insertSlot.run(
+      slot.recurrence,
+      slot.due.getTime(),
+      slot.job,
+      state,
+      reason ?? null,
+      busy ? null : (task?.run ?? null),
+    )
+    // Somebody else was first.
+    if (changes === 0 || busy || task === undefined) return undefined
+    insertTask(task)
+    return task
+  }
+}
+
+const kindOf = ({ kind }: Task): string => kind
+
+function nameOf(owner: string): string {
+  const { pid, host } = JSON.parse(owner) as ProcessIdentity
+  return `process ${pid} on ${host}`
+}
+
+function stateOf(row: StateRow): RecurrenceState {
+  return {
+    cursor: new Date(row.cursor),
+    spec: row.spec,
+    ...(row.paused_until !== null && { pausedUntil: new Date(row.paused_until) }),
+    ...(row.pause_reason !== null && { pauseReason: row.pause_reason }),
+  }
+}
+
+function readSlot(row: SlotRow): Slot {
+  return {
+    recurrence: row.recurrence,
+    job: row.job,
+    due: new Date(row.due),
+    state: row.state,
+    ...(row.reason !== null && { reason: row.reason }),
+    ...(row.run !== null && { run: row.run }),
+  }
+}
+
+function readTask({ body }: TaskRow): Task {
+  const task = JSON.parse(body) as Task
+  return { ...task, due: new Date(task.due), notBefore: new Date(task.notBefore) }
+}
+
+// oxlint-disable-next-line typescript/explicit-function-return-type
+function statements(database: Database) {
+  return {
+    state: database.prepare('SELECT cursor, spec, paused_until, pause_reason FROM recurrence_state WHERE name = ?'),
+    saveCursor: database.prepare(
+      `INSERT INTO recurrence_state (name, cursor, spec) VALUES (?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, spec = excluded.spec`,
+    ),
+    pause: database.prepare(
+      `INSERT INTO recurrence_state (name, cursor, spec, paused_until, pause_reason) VALUES (?, ?, '', ?, ?)
+       ON CONFLICT (name) DO UPDATE SET paused_until = excluded.paused_until, pause_reason = excluded.pause_reason`,
+    ),
+    added: database.prepare('SELECT body FROM recurrence ORDER BY name'),
+    add: database.prepare('INSERT OR REPLACE INTO recurrence (name, body) VALUES (?, ?)'),
+    removeAdded: database.prepare('DELETE FROM recurrence WHERE name = ?'),
+    insertSlot: database.prepare(
+      'INSERT OR IGNORE INTO slot (recurrence, due, job, state, reason, run) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    endSlot: database.prepare('UPDATE slot SET state = ?, reason = ?, run = ? WHERE recurrence = ? AND due = ?'),
+    slots: database.prepare(
+      `SELECT recurrence, due, job, state, reason, run FROM slot
+       WHERE due >= :since AND (:recurrence IS NULL OR recurrence = :recurrence) AND (:job IS NULL OR job = :job)
+       ORDER BY due DESC LIMIT :limit`,
+    ),
+    insertTask: database.prepare(
+      `INSERT INTO task (id, job, recurrence, due, not_before, state, run, body) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)`,
+    ),
+    openTask: database.prepare(`SELECT 1 FROM task WHERE recurrence = ? AND state <> 'done' LIMIT 1`),
+    openTaskOfJob: database.prepare(
+      `SELECT 1 FROM task WHERE job = ? AND body ->> 'kind' = ? AND state <> 'done' LIMIT 1`,
+    ),
+    tasks: database.prepare(`SELECT * FROM task WHERE state <> 'done' ORDER BY due, id`),
+    tasksIn: database.prepare('SELECT * FROM task WHERE state = ? ORDER BY due, id'),
+    waiting: database.prepare(
+      `SELECT * FROM task WHERE state = 'queued' AND not_before <= ?
+         AND job NOT IN (SELECT job FROM task WHERE state = 'claimed')
+       ORDER BY not_before, id LIMIT 50`,
+    ),
+    waitingRun: database.prepare(`SELECT * FROM task WHERE run = ? AND state = 'queued'`),
+    claim: database.prepare(
+      `UPDATE task SET state = 'claimed', token = ?, owner = ?, lease_until = ? WHERE id = ? AND state = 'queued'`,
+    ),
+    renew: database.prepare(`UPDATE task SET lease_until = ? WHERE id = ? AND token = ? AND state = 'claimed'`),
+    finish: database.prepare(
+      `UPDATE task SET state = 'done', ended_at = ?, token = NULL WHERE id = ? AND token = ? AND state = 'claimed'`,
+    ),
+    release: database.prepare(
+      `UPDATE task SET state = 'queued', run = ?, not_before = ?, body = ?, token = NULL, owner = NULL, lease_until = NULL
+       WHERE id = ? AND token = ? AND state = 'claimed'`,
+    ),
+    withdraw: database.prepare(`UPDATE task SET state = 'done', ended_at = ? WHERE id = ? AND state = 'queued'`),
+    tidyTasks: database.prepare(`DELETE FROM task WHERE state = 'done' AND ended_at < ?`),
+    tidySlots: database.prepare('DELETE FROM slot WHERE due < ?'),
+  }
+}

@@ -1,0 +1,115 @@
+/** What the service keeps: which times were due, and who works on what. One store, several processes. */
+import type { ProofLevel } from './backup.ts'
+import type { ScheduleSettings } from './job.ts'
+
+export type TaskKind = 'backup' | 'verify'
+
+/** Something that recurs: a job's own schedule, one added at the command line, or a job's restore test. */
+export interface Recurrence {
+  /** Unique, such as `web/backup`. */
+  name: string
+  job: string
+  kind: TaskKind
+  /** A cron schedule, or every so many milliseconds. */
+  schedule: ScheduleSettings | { everyMs: number }
+  /** From the configuration, or added by `schedule add`. */
+  origin: 'config' | 'added'
+  /** For `verify`. */
+  level?: ProofLevel
+  /** That a worker must have. */
+  labels?: string[]
+}
+
+/** What became of one due time. */
+export type SlotState = 'queued' | 'missed' | 'skipped' | 'paused' | 'done' | 'failed' | 'interrupted'
+
+export interface Slot {
+  recurrence: string
+  job: string
+  due: Date
+  state: SlotState
+  /** Why it did not run. */
+  reason?: string
+  run?: string
+}
+
+export type TaskState = 'queued' | 'claimed' | 'done'
+
+/** A run to be made. The run's own record is in the catalogue, under `run`. */
+export interface Task {
+  id: string
+  job: string
+  kind: TaskKind
+  recurrence?: string
+  due: Date
+  notBefore: Date
+  trigger: 'manual' | 'schedule' | 'api' | 'catch-up'
+  /** Of the run that this attempt makes. */
+  run: string
+  attempt: number
+  level?: ProofLevel
+  /** Labels that the worker must have. */
+  labels: string[]
+}
+
+export interface Claim {
+  task: Task
+  token: string
+}
+
+export interface RecurrenceState {
+  /** All times up to here have their slot. */
+  cursor: Date
+  /** The schedule that the cursor belongs to. */
+  spec: string
+  pausedUntil?: Date
+  pauseReason?: string
+}
+
+/** All times of a recurrence up to `at` have their slot; `spec` is the schedule that they belong to. */
+export interface Cursor {
+  recurrence: string
+  at: Date
+  spec: string
+}
+
+export interface ServiceStore {
+  state(recurrence: string): RecurrenceState | undefined
+  /** `until` undefined: go on. */
+  pause(recurrence: string, until: Date | undefined, reason?: string): void
+  /** Added by hand, not those of the configuration. */
+  added(): Recurrence[]
+  add(recurrence: Recurrence): void
+  /** False if there is none of that name. */
+  removeAdded(name: string): boolean
+
+  /**
+   * Writes slots, each once whoever writes it, and for those `queued` their task, unless a task of the same recurrence
+   * waits or works: then the slot is `skipped`. With them the cursors move, and `onTask` is called for each task that is
+   * new: all or nothing. Gives these tasks.
+   */
+  record(slots: readonly NewSlot[], cursors: readonly Cursor[], onTask?: (task: Task) => void): Task[]
+  /** A task that no schedule asked for. Undefined when the job has one that waits or works. */
+  enqueue(task: Task): Task | undefined
+  slots(filter: { recurrence?: string; job?: string; since?: Date; limit?: number }): Slot[]
+  tasks(state?: TaskState): (Task & { state: TaskState; by?: string })[]
+
+  /** The oldest task that may begin now and whose job nobody works on. */
+  claim(labels: readonly string[], leaseMs: number): Claim | undefined
+  /** False when the lease is lost: somebody else may have the task. */
+  renew(claim: Claim, leaseMs: number): boolean
+  /** Ends the task, with what became of its slot. False when the lease was lost. */
+  finish(claim: Claim, state: SlotState, reason?: string): boolean
+  /** Back into the queue, for another attempt with a new run. */
+  release(claim: Claim, run: string, notBefore: Date): boolean
+  /** Ends a task that still waits. False if it does not wait. */
+  withdraw(run: string, reason: string): boolean
+  /** Claims whose owner is dead or silent for longer than its lease. */
+  abandoned(): Claim[]
+  /** Removes ended tasks and slots from before. */
+  tidy(before: Date): void
+}
+
+export interface NewSlot extends Slot {
+  task?: Task
+}

@@ -1,0 +1,82 @@
+/** What a worker does with a task: the job's backups, or the proof of its newest one. */
+import { AppError, toAppError } from '../base/errors.ts'
+import type { Job } from '../model/job.ts'
+import type { SlotState, Task } from '../model/service.ts'
+import type { Run } from '../model/run.ts'
+import { recorded, statusOf, type Deps } from './recorder.ts'
+import { runJobs, type JobRun, type Openers } from './run-jobs.ts'
+import { verify } from './verify.ts'
+
+export interface TaskOutcome {
+  state: SlotState
+  reason?: string
+  /** Of backups, for the report and for those who want to hear. */
+  results: JobRun[]
+}
+
+export async function executeTask(
+  deps: Deps,
+  task: Task,
+  job: Job | undefined,
+  openers: Openers,
+  signal: AbortSignal,
+): Promise<TaskOutcome> {
+  if (job === undefined) {
+    const error = new AppError('job.not-found', `there is no job ${task.job} any more`)
+    endQueued(deps, task.run, error)
+    return { state: 'skipped', reason: error.message, results: [] }
+  }
+  if (task.kind === 'verify') return prove(deps, task, job, openers, signal)
+  const results = await runJobs(deps, [job], openers, { signal, trigger: task.trigger, runId: task.run })
+  // Nothing was begun at all, as when the signal came first.
+  if (results.length === 0) endQueued(deps, task.run, toAppError(signal.reason, 'run.cancelled'))
+  return { ...stateOf(results, signal), results }
+}
+
+async function prove(deps: Deps, task: Task, job: Job, openers: Openers, signal: AbortSignal): Promise<TaskOutcome> {
+  const level = task.level ?? job.verify.restoreTest?.level ?? 'V3'
+  let failure: AppError | undefined
+  for (const [n, name] of job.vaults.entries()) {
+    const start = { kind: 'verify', job: job.name, vault: name, trigger: task.trigger, signal } as const
+    const { error } = await recorded(deps, { ...start, ...(n === 0 && { id: task.run }) }, async (handle) => {
+      const vault = await openers.vault(name, job)
+      const backup = (await vault.backups({ signal: handle.signal })).findLast((each) => each.job === job.name)
+      if (backup === undefined) throw new AppError('run.skipped', `${name} has no backup of ${job.name} to prove`)
+      handle.run.backupId = backup.id
+      handle.stage('verify', level)
+      const report = await verify(deps, vault, backup.id, level, {
+        handle,
+        signal: handle.signal,
+        source: backup.source,
+        assertions: job.verify.assert,
+      })
+      handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks }
+      if (report.ok) return
+      const why = report.checks.find(({ ok }) => !ok)?.detail ?? 'see the log'
+      throw new AppError(
+        report.damaged ? 'verify.damaged' : 'run.failed',
+        `${backup.id} is not proved to ${level}: ${why}`,
+      )
+    })
+    failure ??= error
+  }
+  if (failure === undefined) return { state: 'done', results: [] }
+  return { state: slotState(statusOf(failure)), reason: failure.message, results: [] }
+}
+
+function stateOf(results: readonly JobRun[], signal: AbortSignal): { state: SlotState; reason?: string } {
+  const failed = results.find(({ error, madeUp }) => error !== undefined && madeUp !== true)
+  if (failed?.error !== undefined) return { state: slotState(failed.run.status), reason: failed.error.message }
+  return results.length === 0 && signal.aborted ? { state: 'interrupted', reason: 'stopped' } : { state: 'done' }
+}
+
+const slotState = (status: Run['status']): SlotState =>
+  status === 'interrupted' ? 'interrupted' : status === 'skipped' ? 'skipped' : 'failed'
+
+/** A run that waited and will not begin. */
+export function endQueued(deps: Pick<Deps, 'catalogue' | 'clock'>, id: string, error: AppError): void {
+  const run = deps.catalogue.run(id)
+  if (run?.status !== 'queued') return
+  const { code, message, hint } = error
+  deps.catalogue.saveRun({ ...run, status: statusOf(error), endedAt: deps.clock.now(), error: { code, message, hint } })
+}

@@ -1,0 +1,170 @@
+/** The scheduler and the workers of this process, over the app: they run until the signal aborts. */
+import type { App } from './app.ts'
+import { toAppError } from './base/errors.ts'
+import { parseDuration } from './base/units.ts'
+import { createScheduler, type Scheduler } from './jobs/scheduler.ts'
+import { work } from './jobs/worker.ts'
+import type { Lease } from './model/catalogue.ts'
+import type { Job } from './model/job.ts'
+import type { Run } from './model/run.ts'
+import type { Recurrence, Task } from './model/service.ts'
+import { executeTask } from './operations/execute-task.ts'
+
+export interface ServiceOptions {
+  scheduler: boolean
+  worker: boolean
+  signal: AbortSignal
+  /** What a person at the console should see. */
+  onNote?: (text: string) => void
+}
+
+const TICK_MS = 1000
+/** How soon another scheduler takes over. */
+const STANDBY_MS = 5000
+/** How long the ledger is kept. */
+const LEDGER_MS = 400 * 86_400_000
+const DAY_MS = 86_400_000
+
+/** Resolves when all has ended, within the time that a stop may take. */
+export async function runService(app: App, options: ServiceOptions): Promise<void> {
+  const { signal } = options
+  // Opened now, so that a broken catalogue stops the start.
+  app.history().reapRuns()
+  await Promise.all([
+    ...(options.scheduler ? [schedule(app, options)] : []),
+    ...(options.worker
+      ? [
+          work(
+            {
+              clock: app.clock,
+              store: app.history().service,
+              execute: async (task, stop) => execute(app, task, stop, options),
+              onQueued: (task) => saveQueued(app, task),
+              onProblem: ({ code, message }) => app.log.error(`worker: ${message}`, { code }),
+            },
+            {
+              concurrency: app.settings.server.concurrency,
+              labels: app.settings.server.labels,
+              drainMs: parseDuration(app.settings.server.drain),
+              signal,
+            },
+          ),
+        ]
+      : []),
+  ])
+}
+
+async function execute(
+  app: App,
+  task: Task,
+  signal: AbortSignal,
+  { onNote }: ServiceOptions,
+): Promise<Awaited<ReturnType<typeof executeTask>>> {
+  onNote?.(`${task.kind} of ${task.job} begins`)
+  const outcome = await executeTask(app.deps, task, app.settings.jobs[task.job], app.openers(), signal)
+  onNote?.(`${task.kind} of ${task.job}: ${outcome.state}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`)
+  // A stop must not wait for a mail server.
+  if (outcome.results.length > 0 && outcome.state !== 'interrupted') await app.tell(outcome.results, { signal })
+  return outcome
+}
+
+/** One scheduler at a time works; the others stand by. */
+async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<void> {
+  const { clock } = app
+  const catalogue = app.history()
+  let lease: Lease | undefined
+  let tidied = -Infinity
+  const scheduler = schedulerOf(app)
+  while (!signal.aborted) {
+    let rest = TICK_MS
+    try {
+      if (lease?.held() !== true) {
+        lease = catalogue.lease('scheduler')
+        if (lease !== undefined) onNote?.('scheduling')
+      }
+      if (lease === undefined) rest = STANDBY_MS
+      else {
+        catalogue.reapRuns()
+        scheduler.tick()
+        if (clock.monotonic() - tidied > DAY_MS) {
+          tidied = clock.monotonic()
+          catalogue.service.tidy(new Date(clock.now().getTime() - LEDGER_MS))
+          await app.tidyRuns()
+        }
+      }
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      app.log.error(`scheduler: ${error.message}`, { code: error.code })
+      rest = STANDBY_MS
+    }
+    await clock.sleep(rest, signal).catch(() => undefined)
+  }
+  lease?.release()
+}
+
+export function schedulerOf(app: App): Scheduler {
+  const catalogue = app.history()
+  return createScheduler({
+    clock: app.clock,
+    store: catalogue.service,
+    recurrences: () => recurrencesOf(app),
+    onQueued: (task) => saveQueued(app, task),
+    onAbandoned(task, again) {
+      const run = catalogue.run(task.run)
+      app.log.warn(`the worker of ${task.job} is gone${again ? '; its run is tried again' : ' each time: given up'}`)
+      if (run === undefined || run.endedAt !== undefined) return
+      const error = {
+        code: 'run.interrupted',
+        message: 'the process that worked on it is gone',
+        hint: again ? 'It is tried again by itself.' : 'It was tried several times: see the logs of these runs.',
+      }
+      catalogue.saveRun({ ...run, status: 'interrupted', endedAt: app.clock.now(), error })
+    },
+  })
+}
+
+/** Of the configuration, and added by hand for jobs that there are. */
+export function recurrencesOf(app: App): Recurrence[] {
+  const { jobs } = app.settings
+  const configured = Object.values(jobs).flatMap((job) => (job.enabled ? ofJob(job) : []))
+  const added = app.history().service.added()
+  return [...configured, ...added.filter(({ job }) => jobs[job]?.enabled === true)]
+}
+
+function ofJob(job: Job): Recurrence[] {
+  const { name, schedule, verify, labels } = job
+  const own = { job: name, origin: 'config' as const, ...(labels.length > 0 && { labels }) }
+  const { restoreTest } = verify
+  return [
+    ...(schedule === undefined ? [] : [{ ...own, name: `${name}/backup`, kind: 'backup' as const, schedule }]),
+    ...(restoreTest === undefined
+      ? []
+      : [
+          {
+            ...own,
+            name: `${name}/verify`,
+            kind: 'verify' as const,
+            schedule: { everyMs: parseDuration(restoreTest.every) },
+            level: restoreTest.level,
+          },
+        ]),
+  ]
+}
+
+/** What waits is seen in the list of runs. */
+export function saveQueued(app: App, task: Task): void {
+  const vault = app.settings.jobs[task.job]?.vaults[0]
+  const run: Run = {
+    id: task.run,
+    kind: task.kind,
+    job: task.job,
+    ...(vault !== undefined && { vault }),
+    status: 'queued',
+    trigger: task.trigger,
+    createdAt: app.clock.now(),
+    warnings: [],
+    warningCount: 0,
+    stages: [],
+  }
+  app.history().saveRun(run)
+}

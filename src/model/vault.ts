@@ -3,6 +3,7 @@ import type { Backup, BackupType, Proof } from './backup.ts'
 import type { Entry, RestoredEntry } from './entry.ts'
 import type { OnProgress } from './progress.ts'
 import type { SourceReading } from './source.ts'
+import type { Secret } from './settings.ts'
 import type { Storage } from './storage.ts'
 
 /**
@@ -39,13 +40,22 @@ export interface Vault {
    * Removes backups in an order that a crash cannot hurt. Refuses what a kept one needs. A failure or an abort half-way
    * tells in `details.removed` what is gone already.
    */
-  remove(ids: string[], options?: Cancel & { onProgress?: OnProgress }): Promise<RemoveOutcome>
+  remove(ids: string[], options?: RemoveOptions): Promise<RemoveOutcome>
 
   /** Notes that may change after the fact; they live in the vault beside the backup. */
   annotate(id: string, change: BackupNotes): Promise<void>
 
   /** Removes what interrupted runs left, if no live process can still need it. */
   tidy(options?: Cancel): Promise<{ removed: number; bytes: number }>
+
+  /** Where several passwords can open it. */
+  readonly keys?: VaultKeys
+
+  /** Where others may lock it: removes locks whose owners are gone, or all. Gives what it removed, in words. */
+  unlock?(options: Cancel & { all: boolean }): Promise<string[]>
+
+  /** Where damage can be mended: makes what is stored consistent again, without what is lost. */
+  repair?(options: RepairOptions): Promise<RepairOutcome>
 
   /** Ends the vault's own resources and its storage. */
   close(): Promise<void>
@@ -139,7 +149,53 @@ export interface Damage {
   pathCount: number
 }
 
+export interface RemoveOptions extends Cancel {
+  onProgress?: OnProgress
+  /**
+   * Of vaults whose backups share what is stored: the share, 0 to 1, that may stay although nothing needs it, and the
+   * bytes that may be written anew to free what lies beside them. With one of them space is freed even without ids.
+   */
+  maxUnused?: number
+  maxRepackBytes?: number
+}
+
 export interface RemoveOutcome {
   removed: string[]
   bytesFreed: number
+}
+
+export interface VaultKey {
+  id: string
+  created: Date
+  user: string
+  host: string
+  /** It opened the vault just now. */
+  current: boolean
+}
+
+/** Taking a password away does not change the key that it protected: who had both keeps the key. */
+export interface VaultKeys {
+  list(): Promise<VaultKey[]>
+  add(password: Secret): Promise<string>
+  /** In place of the one in use. */
+  change(password: Secret): Promise<string>
+  /** By the beginning of its id; refuses the one in use. */
+  remove(prefix: string): Promise<string>
+}
+
+export interface RepairOptions extends Cancel {
+  /** Read all stored bytes, to find what is damaged inside. */
+  readData?: boolean
+  dryRun?: boolean
+  onProgress?: OnProgress
+}
+
+export interface RepairOutcome {
+  changed: boolean
+  problems: string[]
+  /** What was, or would be, done about each of them. */
+  mended: string[]
+  /** Pieces of content that are lost, and the backups that need them. */
+  missing: number
+  backups: string[]
 }

@@ -2,7 +2,7 @@
 import { isAppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
-import type { Vault } from '../model/vault.ts'
+import type { RemoveOptions, Vault } from '../model/vault.ts'
 import { planRetention } from '../policy/retention.ts'
 import type { Deps, RunHandle } from './recorder.ts'
 
@@ -20,6 +20,9 @@ export interface PruneItem {
   storedBytes: number
   reasons: string[]
 }
+
+/** See RemoveOptions. */
+export type PruneLimits = Pick<RemoveOptions, 'maxUnused' | 'maxRepackBytes'>
 
 export interface PrunePlan {
   keep: PruneItem[]
@@ -59,10 +62,10 @@ export async function applyPrune(
   deps: Pick<Deps, 'catalogue'>,
   vault: Vault,
   plan: PrunePlan,
-  { handle, signal }: { handle?: RunHandle; signal?: AbortSignal } = {},
+  { handle, signal, ...limits }: { handle?: RunHandle; signal?: AbortSignal } & PruneLimits = {},
 ): Promise<PrunePlan> {
   const ids = plan.remove.map(({ id }) => id)
-  const options = { ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) }
+  const options = { ...limits, ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) }
   const { removed, bytesFreed } = await vault.remove(ids, options).catch((error: unknown) => {
     deps.catalogue.removeBackups(vault.name, removedBefore(error))
     throw error

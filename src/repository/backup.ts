@@ -107,10 +107,7 @@ async function write(
     ...(writing.packSize !== undefined && { packSize: writing.packSize }),
   }
   const lanes = new Lanes({ ...settings, type: 'data' }, store, writing)
-  const treeWriter = new PackWriter(
-    { ...settings, type: 'tree' },
-    { take: (size) => Buffer.allocUnsafeSlow(size), full: (pack) => store.put(pack, 'tree', () => undefined) },
-  )
+  const treeWriter = new PackWriter({ ...settings, type: 'tree' }, store.memory('tree'))
   try {
     const previous = new Previous(repository, cancel)
     const trees = new TreeWriter(treeWriter, await previous.tree(parent?.snapshot.tree), (change) => {

@@ -142,11 +142,7 @@ export class Lanes {
   }
 
   #ownLane(): Lane {
-    const memory = {
-      take: (size: number) => Buffer.allocUnsafeSlow(size),
-      full: (pack: Parameters<PackStore['put']>[0]) => this.#store.put(pack, 'data', () => undefined),
-    }
-    return (this.#own ??= new Lane(this.#settings, memory))
+    return (this.#own ??= new Lane(this.#settings, this.#store.memory('data')))
   }
 
   /** One that has room for a task, and for a chunk a place to lie in. Chosen at random, so that sizes of packs tell nothing of the order of chunks. */

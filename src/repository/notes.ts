@@ -11,7 +11,7 @@ import { isObject, parseObject, textIn, textsIn } from './parse.ts'
 import type { OpenRepository } from './repository.ts'
 import { decodeUnpacked, encodeUnpacked } from './unpacked.ts'
 
-const FOLDER = 'holdfast/notes/'
+export const NOTES_FOLDER = 'holdfast/notes/'
 const MAX_NOTES = 1024 * 1024
 
 export interface Notes {
@@ -25,8 +25,11 @@ export interface Notes {
 export async function readNotes(repository: OpenRepository, id: string, cancel: Cancel = {}): Promise<Notes> {
   const { storage, key } = repository
   try {
-    const bytes = await collect(storage.get(FOLDER + id, cancel.signal ? { signal: cancel.signal } : {}), MAX_NOTES)
-    const what = `${FOLDER}${id}`
+    const bytes = await collect(
+      storage.get(NOTES_FOLDER + id, cancel.signal ? { signal: cancel.signal } : {}),
+      MAX_NOTES,
+    )
+    const what = `${NOTES_FOLDER}${id}`
     const object = parseObject(decodeUnpacked(key, bytes, what), what)
     const notes: Notes = {}
     const tags = textsIn(object, 'tags')
@@ -49,7 +52,8 @@ export async function readNotes(repository: OpenRepository, id: string, cancel: 
 /** Ids that have notes, so that a list asks for these only. */
 export async function notedIds({ storage }: OpenRepository, { signal }: Cancel = {}): Promise<Set<string>> {
   const ids = new Set<string>()
-  for await (const { key } of storage.list(FOLDER, signal ? { signal } : {})) ids.add(key.slice(FOLDER.length))
+  for await (const { key } of storage.list(NOTES_FOLDER, signal ? { signal } : {}))
+    ids.add(key.slice(NOTES_FOLDER.length))
   return ids
 }
 
@@ -71,5 +75,5 @@ export async function changeNotes(
     ...(proof && { proof: { level: proof.level, at: proof.at.toISOString() } }),
   }
   const { bytes } = encodeUnpacked(repository.key, repository.config.version, utf8(JSON.stringify(next)))
-  await repository.storage.put(FOLDER + id, bytes, { storageClass: 'warm' })
+  await repository.storage.put(NOTES_FOLDER + id, bytes, { storageClass: 'warm' })
 }

@@ -7,7 +7,7 @@ import type { Cancel } from '../model/vault.ts'
 import { keyOfFile, type BlobType } from './ids.ts'
 import { encodeIndex } from './index-file.ts'
 import { parseHeader } from './pack-header.ts'
-import { closePack, type FullPack, type PackWriter } from './pack-writer.ts'
+import { closePack, type FullPack, type PackMemory, type PackWriter } from './pack-writer.ts'
 import { damaged } from './parse.ts'
 import type { IndexedRepository } from './repository.ts'
 import { storeUnpacked } from './unpacked.ts'
@@ -17,6 +17,8 @@ const FULL_INDEX_BLOBS = 50_000
 const FLUSH_MS = 5 * 60_000
 /** Packs on their way at one time. */
 const MOST_UPLOADS = 6
+/** Memories of packs that wait to be used again. */
+const MOST_SPARE = 2
 /** How long the end of a cancelled backup may take. */
 const KEEP_MS = 10_000
 
@@ -33,6 +35,7 @@ export class PackStore {
   readonly #repository: IndexedRepository
   #options: PackStoreOptions
   readonly #uploads = new Set<Promise<void>>()
+  readonly #spare: Uint8Array[] = []
   #failure: { error: unknown } | undefined
   #onFailure: (() => void)[] = []
   /** Packs that are stored and in no index file yet. */
@@ -56,9 +59,24 @@ export class PackStore {
     this.#uploads.add(upload)
   }
 
+  /** Memory for packs that are made on this thread; each is used again once it is stored. */
+  memory(type: BlobType): PackMemory {
+    return {
+      take: (size) => {
+        const at = this.#spare.findIndex(({ length }) => length >= size)
+        return at === -1 ? Buffer.allocUnsafeSlow(size) : (this.#spare.splice(at, 1)[0] as Uint8Array)
+      },
+      full: (pack) => this.put(pack, type, () => this.#keepSpare(pack.memory)),
+    }
+  }
+
+  #keepSpare(memory: Uint8Array): void {
+    if (this.#spare.length < MOST_SPARE) this.#spare.push(memory)
+  }
+
   /** Resolves when another pack may come. */
-  async room(): Promise<void> {
-    while (this.#uploads.size >= MOST_UPLOADS) await Promise.race(this.#uploads)
+  async room(most = MOST_UPLOADS): Promise<void> {
+    while (this.#uploads.size >= most) await Promise.race(this.#uploads)
     this.check()
   }
 

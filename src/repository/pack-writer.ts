@@ -118,6 +118,15 @@ export class PackWriter {
     return id
   }
 
+  /** Takes a sealed blob over as it is, from another pack; `entry` is its number in the index. */
+  copy(sealed: Bytes, id: Buffer, uncompressedLength: number, entry: number): void {
+    if (this.#length > 0 && sealed.length > MAX_CHUNK) this.#finish()
+    this.#pack ??= this.#memory.take(Math.max(packRoom(this.#packSize), sealedRoom(sealed.length) + 1024))
+    this.#pack.set(sealed, this.#length)
+    this.counts.bytes += uncompressedLength === 0 ? sealed.length - SEAL_OVERHEAD : uncompressedLength
+    this.#append(id, sealed.length, uncompressedLength, entry)
+  }
+
   /** What is left when no more comes; undefined when there is nothing. */
   rest(): OpenPack | undefined {
     if (this.#length === 0) return undefined
@@ -139,11 +148,15 @@ export class PackWriter {
     const length = sealInto(this.#settings.key, plain, this.#pack, this.#length)
     const uncompressedLength = this.#compress === undefined ? 0 : content.length
     if (this.#settings.verify) this.#verify(id, length, content.length)
+    this.counts.bytes += content.length
+    this.#append(id, length, uncompressedLength, entry)
+  }
+
+  #append(id: Buffer, length: number, uncompressedLength: number, entry: number): void {
     this.#addToHeader(id, length, uncompressedLength)
     this.#entries.push(entry)
     this.#length += length
     this.counts.blobs += 1
-    this.counts.bytes += content.length
     this.counts.packed += length
     if (this.#length >= this.#packSize || this.#entries.length >= MOST_BLOBS) this.#finish()
   }

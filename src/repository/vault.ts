@@ -8,9 +8,12 @@ import type { Cancel, Vault } from '../model/vault.ts'
 import { repositoryBackup, type BackupContext, type WriteOptions } from './backup.ts'
 import { examine } from './check.ts'
 import { isId } from './ids.ts'
-import { removeDeadLocks } from './lock.ts'
+import { keyRing } from './key-ring.ts'
+import { lockRepository, removeDeadLocks, type RepositoryLock } from './lock.ts'
 import { changeNotes, notedIds, readNotes } from './notes.ts'
+import { removeSnapshots } from './prune.ts'
 import { openEntries, readEntries } from './read.ts'
+import { repairRepository } from './repair.ts'
 import {
   createRepository,
   isRepository,
@@ -77,10 +80,17 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
     return (loaded = await loadIndex(repository, cancel))
   }
 
-  const unwritable = (what: string): AppError =>
-    new AppError('vault.unsupported', `${what} ${storage.name} does not work yet in this version`, {
-      hint: 'It is a restic repository: use `restic` for this until a later version of Holdfast does it.',
-    })
+  /** So that nobody prunes what is being read. Where nothing can be written, reading goes on without. */
+  async function readLock(cancel: Cancel): Promise<RepositoryLock | undefined> {
+    try {
+      const lock = await lockRepository(repository, { exclusive: false, clock, ...cancel })
+      await lock.confirmed
+      return lock
+    } catch (error) {
+      if (isAppError(error, 'storage.denied', 'storage.unsupported', 'storage.full')) return undefined
+      throw error
+    }
+  }
 
   return {
     name,
@@ -96,10 +106,12 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
       yield* readEntries(await indexed(selection), snapshot.tree, selection)
     },
     async *open(id, how = {}) {
+      await using _lock = await readLock(how)
       const { snapshot } = await find(id, how)
       yield* openEntries(await indexed(how), snapshot.tree, how)
     },
     async verify(id, level, how = {}) {
+      await using _lock = await readLock(how)
       const stored = await find(id, how)
       const depth = { V0: 'sizes', V1: 'packs', V2: 'blobs' } as const
       const result = await examine(await indexed(how), [stored], depth[level], how)
@@ -107,6 +119,7 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
       return result
     },
     async check(how) {
+      await using _lock = await readLock(how)
       const broken: string[] = []
       const onUnreadable = (what: string) => (id: string, error: AppError) =>
         broken.push(`${what}/${id}: ${error.message}`)
@@ -120,15 +133,26 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
       }
       return { ...result, ok: result.damage.length === 0 }
     },
-    remove: async (ids) => {
-      if (ids.length === 0) return { removed: [], bytesFreed: 0 }
-      throw unwritable('removing snapshots from')
+    async remove(ids, how = {}) {
+      if (ids.length === 0 && how.maxUnused === undefined && how.maxRepackBytes === undefined)
+        return { removed: [], bytesFreed: 0 }
+      return removeSnapshots(context, ids, how)
     },
     async annotate(id, change) {
       const { snapshot } = await find(id)
       await changeNotes(repository, id, snapshot.tags ?? [], change)
     },
     tidy: async (cancel = {}) => ({ removed: await removeDeadLocks(repository, { clock, ...cancel }), bytes: 0 }),
+    keys: keyRing(repository, clock),
+    async unlock({ all, ...cancel }) {
+      const notes: string[] = []
+      await removeDeadLocks(repository, { clock, all, ...cancel, onNote: (text) => notes.push(text) })
+      return notes
+    },
+    async repair(how) {
+      loaded = undefined
+      return repairRepository(context, how)
+    },
     close: async () => storage.close(),
   }
 }

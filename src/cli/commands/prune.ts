@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
-import { formatSize } from '../../base/units.ts'
+import { formatSize, parseSize } from '../../base/units.ts'
 import type { Retention } from '../../model/retention.ts'
 import type { Vault } from '../../model/vault.ts'
-import type { PrunePlan, PruneItem } from '../../operations/prune.ts'
+import type { PruneItem, PruneLimits, PrunePlan } from '../../operations/prune.ts'
 import type { Context } from '../context.ts'
 import { table } from '../output.ts'
 import { collect, openVault, opening, withVault, type VaultOptions } from '../vault-options.ts'
@@ -19,6 +19,8 @@ interface PruneOptions extends VaultOptions {
   keepTag?: string[]
   keepDays?: number
   timezone?: string
+  maxUnused?: string
+  maxRepackSize?: string
 }
 
 export function register(program: Command, context: Context): void {
@@ -36,6 +38,11 @@ export function register(program: Command, context: Context): void {
     .option('--keep-days <n>', 'keep all of the last N days', Number)
     .option('--keep-tag <tag>', 'keep all with this tag (repeatable)', collect)
     .option('--timezone <zone>', 'whose calendar counts (default: of the job, else UTC)')
+    .option(
+      '--max-unused <limit>',
+      'of a repository: the share that may stay unused, such as 5% (default), or unlimited',
+    )
+    .option('--max-repack-size <size>', 'of a repository: write no more than this anew in one run, such as 2g')
     .option('--prune', 'accepted for those used to restic; removing is what this does')
     .action(async (jobs: string[], options: PruneOptions) => prune(context, jobs, options))
 }
@@ -52,6 +59,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
   const { planPrune, applyPrune } = await import('../../operations/prune.ts')
   const { recorded } = await import('../../operations/recorder.ts')
   const total: PrunePlan = { keep: [], remove: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
+  const limits = limitsOf(options)
   for (const task of await tasksOf(context, jobs, options)) {
     const { vault, ...request } = task
     let plan = await planPrune(app.deps, vault, request)
@@ -63,7 +71,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
         async (handle) => {
           handle.stage('prune')
           await vault.tidy({ signal: handle.signal })
-          const applied = await applyPrune(app.deps, vault, planned, { handle, signal: handle.signal })
+          const applied = await applyPrune(app.deps, vault, planned, { handle, signal: handle.signal, ...limits })
           handle.run.summary = { removed: applied.remove.map(({ id }) => id), bytes_freed: applied.bytesFreed }
           return applied
         },
@@ -89,7 +97,9 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
 
 async function tasksOf(context: Context, names: string[], options: PruneOptions): Promise<Task[]> {
   const app = await context.app()
-  const adHoc = retentionOf(options)
+  // Only to free space: with no rule all is kept.
+  const freeing = options.maxUnused !== undefined || options.maxRepackSize !== undefined
+  const adHoc = retentionOf(options) ?? (freeing && names.length === 0 && options.job === undefined ? {} : undefined)
   const { timezone } = options
   if (adHoc !== undefined) {
     const job = names[0] ?? options.job
@@ -141,6 +151,16 @@ function retentionOf(options: PruneOptions): Retention | undefined {
   if (options.keepWithin !== undefined) given.within = options.keepWithin
   if (options.keepTag !== undefined) given.tags = options.keepTag
   return Object.keys(given).length === 0 ? undefined : given
+}
+
+function limitsOf({ maxUnused, maxRepackSize }: PruneOptions): PruneLimits {
+  const limits: PruneLimits = {}
+  if (maxRepackSize !== undefined) limits.maxRepackBytes = parseSize(maxRepackSize)
+  if (maxUnused === undefined) return limits
+  const percent = maxUnused === 'unlimited' ? 100 : Number(/^(\d+(?:\.\d+)?)%?$/.exec(maxUnused)?.[1] ?? Number.NaN)
+  if (!(percent >= 0 && percent <= 100))
+    throw new AppError('usage.invalid', `--max-unused ${maxUnused} is no percentage such as 5%`)
+  return { ...limits, maxUnused: percent / 100 }
 }
 
 function text({ out }: Context, plan: PrunePlan): string {

@@ -37,6 +37,9 @@ export async function runCommandLine(argv: string[]): Promise<void> {
 
 async function dispatch(argv: string[], context: Context): Promise<number> {
   const program = base(new Command())
+  // A container says by its environment what it is for.
+  const mode = context.env['HOLDFAST_MODE']
+  if (mode && commandIn(argv) === undefined && argv.length === 0) argv.push(...wordsOfMode(mode))
   const name = commandIn(argv)
   const known = name === undefined ? undefined : commandNamed(name)
   const modules: CommandModule[] = known
@@ -64,6 +67,21 @@ async function dispatch(argv: string[], context: Context): Promise<number> {
     })
   }
   return context.exitCode
+}
+
+function wordsOfMode(mode: string): string[] {
+  const words: Record<string, string[]> = {
+    all: ['server'],
+    server: ['server', '--only', 'http'],
+    scheduler: ['scheduler'],
+    worker: ['worker'],
+    once: ['backup'],
+  }
+  const found = words[mode]
+  if (found !== undefined) return found
+  throw new AppError('usage.invalid', `HOLDFAST_MODE is ${JSON.stringify(mode)}`, {
+    hint: `Use one of ${Object.keys(words).join(', ')}.`,
+  })
 }
 
 function base(program: Command): Command {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { environmentLayer, type Env } from './environment.ts'
+import { environmentJob, hasEnvironmentJob } from './environment-job.ts'
 import { faultsError, type Fault } from './faults.ts'
 import { isReadableByOthers, readDotEnv, type DotEnv } from './find.ts'
 import { isTree, showPath, type KeyPath, type Tree } from './key-path.ts'
@@ -81,6 +82,11 @@ function layersOf(
     const chosen = profileLayers(profile, form.tree['profiles'], base, form.originOf)
     for (const layer of chosen.layers) merged.add(layer)
     faults.push(...chosen.faults)
+  }
+  if (file === undefined && hasEnvironmentJob(env)) {
+    const job = environmentJob(env, options.cwd)
+    merged.add(job.layer)
+    faults.push(...job.faults)
   }
   const fromDotEnv = (name: string): Partial<Origin> =>
     dotenv !== undefined && options.env[name] === undefined ? { file: dotenv.file, line: dotenv.lineOf(name) } : {}

@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import type { Settings, StorageSettings } from '../model/settings.ts'
 import { defaultDataDir, defaultSettings } from './defaults.ts'
 import type { Env } from './environment.ts'
+import { hasEnvironmentJob } from './environment-job.ts'
 import { findConfig } from './find.ts'
 import type { Tree } from './key-path.ts'
 import type { Origin } from './layers.ts'
@@ -46,7 +47,8 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const overridden = Object.keys(env).some((name) => name.startsWith('HOLDFAST_') && name.includes('__'))
   const flagged = Object.values(options.flags ?? {}).some((value) => value !== undefined)
   const profile = options.profile ?? (env['HOLDFAST_PROFILE'] || undefined)
-  if (file === undefined && !overridden && !flagged && profile === undefined) {
+  const alone = file === undefined && hasEnvironmentJob(env)
+  if (file === undefined && !alone && !overridden && !flagged && profile === undefined) {
     const settings = defaultSettings(env)
     return { settings, files: [], profile, origins: new Map(), raw: {}, normal: {}, env, warnings: [] }
   }

@@ -118,6 +118,8 @@ function messageOf(issue: Issue, choices: string[] | undefined): string {
       return `must be at most ${issue.maximum}`
     case 'invalid_key':
       return issue.issues[0]?.message ?? 'must be a name'
+    case 'custom':
+      return issue.message
     default:
       return 'has a wrong form'
   }

@@ -11,10 +11,13 @@ interface Parts {
 
 /** `server` is everything in one process; `scheduler` and `worker` are parts of it, for more processes. */
 export function register(program: Command, context: Context): void {
-  listening(program.command('server').description('schedules, workers, and health endpoints in one process')).action(
-    async ({ listen }: ListenOptions) =>
-      serve(context, 'server', { http: true, scheduler: true, worker: true }, listen),
-  )
+  listening(program.command('server').description('schedules, workers, and health endpoints in one process'))
+    .option('--only <part>', 'http: no schedules and workers in this process')
+    .action(async ({ listen, only }: ListenOptions & { only?: string }) => {
+      if (only !== undefined && only !== 'http') throw new AppError('usage.invalid', `--only ${only} is not http`)
+      const rest = only === undefined
+      await serve(context, 'server', { http: true, scheduler: rest, worker: rest }, listen)
+    })
   listening(
     program.command('scheduler').description('queues what is due; of several one works and the others stand by'),
   ).action(async ({ listen }: ListenOptions) =>
@@ -36,6 +39,7 @@ async function serve(context: Context, name: string, parts: Parts, listen: strin
   const app = await context.app()
   const { out, signal } = context
   refuseShared(app)
+  if (parts.worker && context.env['HOLDFAST_MODE']) await provePlaces(context, app)
   const { runService } = await import('../../service.ts')
   const { startServer } = await import('../../http/server.ts')
   const server = parts.http ? await startServer(app, listen === undefined ? {} : { listen }) : undefined
@@ -48,6 +52,45 @@ async function serve(context: Context, name: string, parts: Parts, listen: strin
     await server?.close()
   }
   out.note(`holdfast ${name}: stopped`)
+}
+
+/** Databases that start beside this container may need a while. */
+const START_WAITS_MS = [2000, 4000, 8000, 16_000]
+
+/**
+ * A container that is set up wrongly says so at once, not at three in the morning: each source is reached, each vault
+ * opened. All faults come in one message.
+ */
+async function provePlaces({ out, signal }: Context, app: App): Promise<void> {
+  const { checkSource, checkVault } = await import('../../operations/doctor.ts')
+  const jobs = Object.values(app.settings.jobs).filter(({ enabled }) => enabled)
+  const openers = app.openers()
+  for (let tries = 0; ; tries += 1) {
+    const checks = [
+      ...(await Promise.all(jobs.map(async (job) => checkSource(job.name, async () => openers.source(job), signal)))),
+      ...(await Promise.all(
+        jobs.flatMap((job) =>
+          job.vaults.map(async (name) =>
+            checkVault(name, async () => openers.vault(name, job), { write: false, signal }),
+          ),
+        ),
+      )),
+    ].flat()
+    const faults = checks.filter(({ ok }) => !ok).map(({ area, name, detail }) => `${area}: ${name}: ${detail}`)
+    if (faults.length === 0) {
+      out.note(
+        `checked: ${jobs.map(({ name }) => name).join(', ')} and ${Object.keys(app.settings.vaults).join(', ')} can be reached`,
+      )
+      return
+    }
+    const wait = START_WAITS_MS[tries]
+    if (wait === undefined || signal.aborted)
+      throw new AppError('source.unreachable', `not everything can be reached:\n  ${faults.join('\n  ')}`, {
+        hint: 'Correct the variables named above, or start what they name.',
+      })
+    out.note(`not reached yet, again in ${wait / 1000} s: ${faults.join('; ')}`)
+    await app.clock.sleep(wait, signal)
+  }
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

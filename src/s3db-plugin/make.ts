@@ -8,7 +8,7 @@ import { applyPrune, planPrune } from '../operations/prune.ts'
 import { BackupError } from './errors.ts'
 import { KIND, METADATA } from './records.ts'
 import { inLanes, openVault, type Session } from './session.ts'
-import type { BackupOptions, BackupResult, CleanupResult, DriverInfo } from './types.ts'
+import type { BackupOptions, BackupResult, CleanupResult, DriverInfo, RetentionPolicy } from './types.ts'
 
 export interface Making extends BackupOptions {
   id: string
@@ -138,7 +138,10 @@ function failure(session: Session, { id }: Making, stored: readonly Stored[]): B
   )
 }
 
-/** Retention, in every destination by itself, of the backups of this database. */
+/**
+ * Retention, in every destination by itself, of the backups of this database. What was made within a day of the newest is
+ * never thinned out: a backup must not vanish because the next one of the same day was made.
+ */
 export async function cleanUp(session: Session, signal?: AbortSignal): Promise<CleanupResult> {
   const { app, config, job } = session
   const removed = new Set<string>()
@@ -149,7 +152,9 @@ export async function cleanUp(session: Session, signal?: AbortSignal): Promise<C
       throw error
     })
     if (vault === undefined) continue
-    const plan = await planPrune(app.deps, vault, { retention: config.retention })
+    const plan = await planPrune(app.deps, vault, {
+      retention: hasRules(config.retention) ? { ...config.retention, within: '1d' } : {},
+    })
     const ours = plan.remove.filter((each) => each.job === job || each.job.startsWith(`${job} [`))
     if (ours.length === 0) continue
     const done = await applyPrune(app.deps, vault, { ...plan, remove: ours }, signal ? { signal } : {})
@@ -158,3 +163,5 @@ export async function cleanUp(session: Session, signal?: AbortSignal): Promise<C
   }
   return { count: removed.size, removed: [...removed], bytesFreed }
 }
+
+export const hasRules = (retention: RetentionPolicy): boolean => Object.values(retention).some((count) => count > 0)

@@ -9,7 +9,7 @@ import { backupId as makeId } from '../base/ids.ts'
 import { redact } from '../base/redact.ts'
 import type { ObjectClient } from '../sources/s3db/object-client.ts'
 import { backupError, BackupError, optionError } from './errors.ts'
-import { cleanUp, makeBackup } from './make.ts'
+import { cleanUp, hasRules, makeBackup } from './make.ts'
 import { checkCompression, configOf, only, texts, type PluginConfig } from './options.ts'
 import { filterOf, recordOf } from './records.ts'
 import { restoreBackup } from './restore.ts'
@@ -59,11 +59,7 @@ export class BackupPlugin extends EventEmitter {
   /** Ids of backups under way. */
   readonly activeBackups = new Set<string>()
   database: DatabaseLike | undefined
-  /** s3db sets these where they are not set. */
   instanceName = 'backup'
-  logger: unknown
-  processManager: unknown
-  cronManager: unknown
 
   #app: App | undefined
   /** One backup after the other: two of one database would be in each other's way. */
@@ -172,7 +168,7 @@ export class BackupPlugin extends EventEmitter {
 
   /** A retention that fails leaves the backup a success. */
   async #cleanUpAfter(current: Session, signal: AbortSignal): Promise<void> {
-    if (!Object.values(this.config.retention).some((count) => count > 0)) return
+    if (!hasRules(this.config.retention)) return
     try {
       await cleanUp(current, signal)
     } catch (error) {
@@ -257,7 +253,8 @@ export class BackupPlugin extends EventEmitter {
   }
 
   /** Whether it exists, is whole, restores to a scratch place, and holds all its records; of every copy. */
-  async validateBackup(backupId: string, { signal = new AbortController().signal } = {}): Promise<Validation> {
+  async validateBackup(backupId: string, options: { signal?: AbortSignal } = {}): Promise<Validation> {
+    const { signal = new AbortController().signal } = options
     const current = this.#session('validate')
     const found = await guarded('validate', backupId, () => inventory(current, signal))
     return validate(current, backupId, found.copies.get(backupId) ?? [], signal)
@@ -361,7 +358,7 @@ export class BackupPlugin extends EventEmitter {
 
   /** To the logger that s3db gives, else to stderr. */
   #log(message: string): void {
-    const { logger } = this
+    const logger: unknown = Reflect.get(this, 'logger')
     const line = redact(message)
     if (typeof logger === 'object' && logger !== null && 'info' in logger && typeof logger.info === 'function')
       logger.info(line)

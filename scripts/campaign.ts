@@ -1,20 +1,43 @@
-/** `npm run campaign -- kill [rounds]`: the long forms of what the suite runs short. */
+/** `npm run campaign -- NAME [rounds]`: the long forms of what the suite runs short. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { killSweep } from '../test/faults/kill-sweep.ts'
+import { prepareTools } from './test-tools.ts'
 
-const [name, count] = process.argv.slice(2)
-if (name !== 'kill') {
-  console.error('usage: npm run campaign -- kill [ROUNDS]   (500 if not said)')
+type Campaign = (dir: string, rounds: number) => Promise<string>
+
+const CAMPAIGNS: Record<string, [rounds: number, run: Campaign]> = {
+  kill: [
+    500,
+    async (dir, rounds) => {
+      const { killSweep } = await import('../test/faults/kill-sweep.ts')
+      const done = await killSweep(dir, rounds, console.log)
+      return `${done.rounds} rounds, ${done.killed} killed, ${done.finished} finished before the kill, ${done.backupsAtEnd} backups left: all restore, nothing was repaired by hand`
+    },
+  ],
+  s3db: [
+    200,
+    async (dir, rounds) => {
+      const { s3dbCampaign } = await import('../test/e2e/s3db-campaign.ts')
+      const done = await s3dbCampaign(dir, rounds, console.log)
+      return `${done.rounds} databases, ${done.objects} objects: every backup of every chain came back exactly`
+    },
+  ],
+}
+
+const [name = '', count] = process.argv.slice(2)
+const campaign = CAMPAIGNS[name]
+if (campaign === undefined) {
+  console.error(`usage: npm run campaign -- ${Object.keys(CAMPAIGNS).join('|')} [ROUNDS]`)
   process.exit(2)
 }
+Object.assign(process.env, await prepareTools())
+const [rounds, run] = campaign
 const dir = mkdtempSync(join(tmpdir(), 'holdfast-campaign-'))
 try {
-  const result = await killSweep(dir, Number(count ?? 500), console.log)
-  console.log(
-    `${result.rounds} rounds, ${result.killed} killed, ${result.finished} finished before the kill, ${result.backupsAtEnd} backups left: all restore, nothing was repaired by hand`,
-  )
+  console.log(await run(dir, Number(count ?? rounds)))
 } finally {
   rmSync(dir, { recursive: true, force: true })
 }
+// s3db keeps timers.
+process.exit()

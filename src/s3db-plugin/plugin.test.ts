@@ -404,3 +404,18 @@ test(
     assert.deepEqual(readdirSync(join(dir, 'tmp')), [])
   },
 )
+
+test(
+  'driver:s3db a resource that was empty when it was backed up is empty after a restore that replaces',
+  { skip },
+  async (t) => {
+    const db = await sampleDatabase()
+    const plugin = await installed(t, db, { config: { path: pluginFolder(t) } })
+    await db.resources['posts']?.delete('p')
+    const { id } = await plugin.backup()
+    await db.resources['posts']?.insert({ id: 'later', title: 'Later' })
+    await plugin.restore(id, { mode: 'replace' })
+    assert.equal(await db.resources['posts']?.count(), 0)
+    assert.equal(await db.resources['users']?.count(), 2)
+  },
+)

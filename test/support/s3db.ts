@@ -27,6 +27,7 @@ export interface Resource {
   count(): Promise<number>
   setContent(content: { id: string; buffer: Buffer; contentType: string }): Promise<unknown>
   content(id: string): Promise<{ buffer: Buffer; contentType: string }>
+  updateAttributes?(attributes: Record<string, unknown>): unknown
   listPartition?(partition: Record<string, unknown>): Promise<Record<string, unknown>[]>
   list(options: Record<string, unknown>): Promise<Record<string, unknown>[]>
 }
@@ -40,6 +41,7 @@ export interface Database {
   createResource(definition: Record<string, unknown>): Promise<Resource>
   usePlugin<Plugin>(plugin: Plugin, name?: string): Promise<Plugin>
   uninstallPlugin(name: string): Promise<void>
+  uploadMetadataFile?(): Promise<unknown>
 }
 
 interface Library {

@@ -126,7 +126,7 @@ async function write(
       await lanes.run(content.length, () => restoreObject(work, entry, key, content))
     }
     await lanes.end()
-    if (seen !== undefined) await removeBeyond(work, seen, lanes)
+    if (seen !== undefined) await removeBeyond(work, seen, description?.content, lanes)
     if (description !== undefined) await restoreDescription(work, description.entry, description.content)
   } catch (error) {
     await lanes.end().catch(() => undefined)
@@ -231,9 +231,20 @@ async function whatIsThere(
  * A record that was put back may have been referred to by other partitions before: those references would find it where
  * it does not belong. With `delete`, whatever the backup does not have goes too, in the resources that it has.
  */
-async function removeBeyond(work: Work, seen: ReadonlySet<string>, lanes: Lanes): Promise<void> {
+async function removeBeyond(
+  work: Work,
+  seen: ReadonlySet<string>,
+  description: Buffer | undefined,
+  lanes: Lanes,
+): Promise<void> {
   const { client, settings, there, outcome, options } = work
   const restored = new Set([...seen].map((key) => key.slice(0, key.indexOf('/') + 1)))
+  // One that was empty when it was backed up is empty again.
+  if (description !== undefined) {
+    const { resources } = parseDescription(decodeObject(description, METADATA_KEY).body)
+    const selected = select(settings)
+    for (const name of Object.keys(resources)) if (selected.resource(name)) restored.add(`resource=${name}/`)
+  }
   for (const key of there.keys()) {
     if (seen.has(key)) continue
     const record = recordOfReference(key)

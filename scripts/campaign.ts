@@ -15,6 +15,23 @@ const CAMPAIGNS: Record<string, [rounds: number, run: Campaign]> = {
       return `${done.rounds} rounds, ${done.killed} killed, ${done.finished} finished before the kill, ${done.backupsAtEnd} backups left: all restore, nothing was repaired by hand`
     },
   ],
+  repository: [
+    1000,
+    async (dir, rounds) => {
+      const { repositorySweep } = await import('../test/faults/repository-sweep.ts')
+      const { RESTICS } = await import('../test/support/restic.ts')
+      const done = await repositorySweep(dir, rounds, RESTICS.at(-1), console.log)
+      return `${done.rounds} rounds, ${done.killed} killed, ${done.snapshotsAtEnd} snapshots left: all restore, nothing was unlocked or repaired by hand, restic finds nothing wrong`
+    },
+  ],
+  interleave: [
+    200,
+    async (dir, rounds) => {
+      const { interleave } = await import('../test/interop/interleave.ts')
+      const { RESTICS } = await import('../test/support/restic.ts')
+      return `${rounds} steps, ${await interleave(dir, rounds, RESTICS, console.log)} snapshots left: each is what it was`
+    },
+  ],
   s3db: [
     200,
     async (dir, rounds) => {

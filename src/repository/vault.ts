@@ -44,8 +44,7 @@ export interface RepositoryVaultOptions {
 }
 
 export async function repositoryVault(options: RepositoryVaultOptions): Promise<Vault> {
-  const { storage, settings, clock, program, askPassword, create, readBack } = options
-  const writing: WriteOptions = { level: levelOf(settings), verify: readBack !== false }
+  const { storage, settings, clock, askPassword, create } = options
   const password = settings.password ?? askPassword
   if (password === undefined)
     throw new AppError('vault.no-password', `${storage.name} is a repository, and no password was given`)
@@ -53,7 +52,18 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
     create === true && !(await isRepository(storage))
       ? await createRepository(storage, password, { now: clock.now() })
       : await openRepository(storage, password)
+  return vaultOf(repository, options)
+}
+
+/** The vault of a repository that is open. */
+export function vaultOf(
+  repository: OpenRepository,
+  options: Pick<RepositoryVaultOptions, 'settings' | 'clock' | 'program' | 'readBack'>,
+): Vault {
+  const { settings, clock, program, readBack } = options
+  const { storage } = repository
   const { name } = settings
+  const writing: WriteOptions = { level: levelOf(settings), verify: readBack !== false }
   const context: BackupContext = { repository, name, clock, program, writing }
   let loaded: IndexedRepository | undefined
 
@@ -167,7 +177,7 @@ async function listBackups(repository: OpenRepository, vault: string, cancel: Ca
 }
 
 /** Repositories know zstd alone; restic's levels are its levels 1 to 19. */
-function levelOf({ compression }: RepositoryVaultOptions['settings']): number {
+function levelOf({ compression }: Pick<VaultSettings, 'compression'>): number {
   if (compression === undefined) return DEFAULT_LEVEL
   if (compression.type !== 'zstd')
     throw new AppError('config.invalid', `a repository compresses with zstd, not with ${compression.type}`)

@@ -6,6 +6,7 @@ import type { BackupType } from '../model/backup.ts'
 import type { Job } from '../model/job.ts'
 import type { Context } from './context.ts'
 import { DATABASE_ONLY, sourceOf, type DatabaseOptions } from './database-options.ts'
+import { s3dbSourceOf } from './s3db-options.ts'
 
 export interface BackupOptions extends DatabaseOptions {
   to?: string
@@ -116,7 +117,7 @@ function adHocSource(context: Context, words: string[], options: BackupOptions):
     throw new AppError('usage.invalid', '--stdin-filename goes with --stdin-from-command')
   if (options.db !== undefined) {
     refuse(FILES_ONLY, 'a database')
-    const source = sourceOf(context, options, words)
+    const source = options.db === 's3db' ? s3dbSourceOf(context, options, words) : sourceOf(context, options, words)
     const first = 'databases' in source ? source.databases?.[0] : undefined
     const file = source.type === 'sqlite' ? source.files?.[0] : undefined
     return { name: options.job ?? (file === undefined ? (first ?? source.type) : basename(file)), source }

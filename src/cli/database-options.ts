@@ -10,6 +10,7 @@ import { collect } from './vault-options.ts'
 
 export interface DatabaseOptions {
   db?: string
+  url?: string
   host?: string
   port?: number
   user?: string
@@ -30,7 +31,11 @@ const TLS = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as cons
 
 export function withServer(command: Command): Command {
   return command
-    .option('--db <type>', 'postgres, mysql, mariadb, mongodb or sqlite')
+    .option('--db <type>', 'postgres, mysql, mariadb, mongodb, sqlite or s3db')
+    .option(
+      '--url <url>',
+      'address of the database, in place of --host and the like (of s3db: HOLDFAST_S3DB_CONNECTION)',
+    )
     .option('--port <port>', 'port of the database server', positive('--port'))
     .option('--user <name>', 'who logs in to the database server')
     .option(
@@ -46,6 +51,7 @@ export function withServer(command: Command): Command {
 /** Options that only make sense with a database. */
 export const DATABASE_ONLY = [
   'db',
+  'url',
   'port',
   'user',
   'dbPasswordFile',
@@ -59,7 +65,7 @@ export function databaseType(text: string): DatabaseType {
   const type = { mariadb: 'mysql', postgresql: 'postgres', mongo: 'mongodb' }[text] ?? text
   const known = DATABASE_TYPES.find((one) => one === type)
   if (known !== undefined) return known
-  throw new AppError('usage.invalid', `--db ${text} is none of postgres, mysql, mariadb, mongodb, sqlite`)
+  throw new AppError('usage.invalid', `--db ${text} is none of postgres, mysql, mariadb, mongodb, sqlite, s3db`)
 }
 
 function serverOf(context: Context, type: DatabaseType, options: DatabaseOptions): ServerSettings {
@@ -76,6 +82,7 @@ function serverOf(context: Context, type: DatabaseType, options: DatabaseOptions
   return {
     ...(host !== undefined && { host }),
     ...(port !== undefined && { port }),
+    ...(options.url !== undefined && { url: literalSecret(options.url, '--url') }),
     ...(user !== undefined && { user }),
     ...(password && { password }),
     ...(mode !== undefined && { tls: mode }),
@@ -98,6 +105,7 @@ export function sourceOf(context: Context, options: DatabaseOptions, words: read
   const type = databaseType(options.db ?? '')
   const { database, excludeDatabase, table, excludeTable, parallel } = options
   if (type === 'sqlite') {
+    if (options.url !== undefined) throw new AppError('usage.invalid', '--url means nothing for sqlite: name the file')
     const files = [...words, ...(database ?? [])]
     if (files.length === 0)
       throw new AppError('usage.invalid', 'no database file was named', {

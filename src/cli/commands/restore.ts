@@ -8,6 +8,7 @@ import type { EntrySelection } from '../../model/vault.ts'
 import { globMatcher } from '../globs.ts'
 import type { Context } from '../context.ts'
 import { databaseTargetOf, typeOfUrl, withServer, type RestoreDatabaseOptions } from '../database-options.ts'
+import { s3dbTargetOf } from '../s3db-options.ts'
 import { collect, findBackup, withVault, type Found, type VaultOptions } from '../vault-options.ts'
 
 interface RestoreOptions extends VaultOptions, RestoreDatabaseOptions {
@@ -61,12 +62,14 @@ async function restoreCommand(context: Context, reference: string, options: Rest
   const isDatabase = toDatabase || (options.to !== undefined && typeOfUrl(options.to) !== undefined)
   const { host: _, ...filter } = options
   const { vault, backup, under } = await findBackup(context, reference, isDatabase ? filter : options)
-  const database = databaseTargetOf(context, options, backup.source)
+  const s3db = await s3dbTargetOf(context, app, options, backup.source)
+  const database = s3db === undefined ? databaseTargetOf(context, options, backup.source) : undefined
   if (database !== undefined) refuseForDatabases(options, under)
-  const selection = database === undefined ? selectionOf(options, under) : {}
+  const toFiles = database === undefined && s3db === undefined
+  const selection = toFiles ? selectionOf(options, under) : {}
   const { overwrite, ownership, sparse, delete: remove } = options
   const whole = selection.want === undefined && under === undefined
-  const strip = under === undefined || database !== undefined ? undefined : await stripOf(vault, backup.id, under)
+  const strip = under === undefined || !toFiles ? undefined : await stripOf(vault, backup.id, under)
   const filesSettings = (): Parameters<typeof app.filesTarget>[0] => ({
     root: options.inPlace === true ? '/' : resolve(options.to as string),
     ...(options.inPlace === true ? { inPlace: backup.paths } : strip !== undefined && { strip }),
@@ -77,7 +80,8 @@ async function restoreCommand(context: Context, reference: string, options: Rest
     ...(whole && { expectedBytes: backup.sourceBytes, exactBytes: async () => bytesWithoutHoles(vault, backup.id) }),
     dryRun,
   })
-  const target = database === undefined ? app.filesTarget(filesSettings()) : await app.databaseTarget(database)
+  const target =
+    s3db ?? (database === undefined ? app.filesTarget(filesSettings()) : await app.databaseTarget(database))
   const { restore } = await import('../../operations/restore.ts')
   const effects: { effect: string; path: string }[] = []
   const { run, result, error } = await restore(

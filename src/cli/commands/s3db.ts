@@ -131,10 +131,13 @@ async function list(context: Context, options: S3dbOptions): Promise<void> {
 async function status(context: Context, reference: string, options: S3dbOptions): Promise<void> {
   const { backup } = await findBackup(context, reference, vaultOf(options))
   const state = backup.broken === undefined ? 'completed' : 'broken'
-  context.out.result({ ...backupJson(backup), status: state }, () =>
+  const resources = backup.labels?.['resources']
+  const records = resources === undefined ? undefined : (JSON.parse(resources) as Record<string, unknown>)
+  context.out.result({ ...backupJson(backup), status: state, ...(records && { records }) }, () =>
     [
       `${backup.id}: ${state}${backup.broken === undefined ? '' : `, ${backup.broken}`}`,
       `  ${backup.type}, ${backup.time.toISOString()}, ${backup.files} objects, ${formatSize(backup.storedBytes)} stored`,
+      ...Object.entries(records ?? {}).map(([name, count]) => `  ${name}: ${String(count)} records`),
       `  proved ${backup.proof.level}`,
     ].join('\n'),
   )

@@ -120,15 +120,57 @@ function buildRestic(): string | undefined {
   }
 }
 
+/** Speaks the protocol of MongoDB; no server of MongoDB itself is packaged for Debian or npm. */
+const FERRETDB = { version: 'v1.24.0', name: 'ferretdb-1.24.0' }
+
+function buildFerretdb(): string | undefined {
+  const dir = join(toolCache(), 'go-bin')
+  const program = join(dir, FERRETDB.name)
+  if (existsSync(program)) return program
+  if (!have('go')) {
+    console.log('go is not installed: the tests against a MongoDB will be skipped')
+    return undefined
+  }
+  mkdirSync(dir, { recursive: true })
+  console.log(`building FerretDB ${FERRETDB.version} from its Go module (once)`)
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-ferretdb-'))
+  const go = (cwd: string, ...args: string[]) => spawnSync('go', args, { cwd, encoding: 'utf8', timeout: 15 * 60_000 })
+  try {
+    const found = go(folder, 'mod', 'download', '-json', `github.com/FerretDB/FerretDB@${FERRETDB.version}`)
+    const from = /"Dir": "(.*)"/.exec(found.stdout)?.[1]
+    if (from === undefined) {
+      console.log('FerretDB could not be had: the tests against a MongoDB will be skipped')
+      return undefined
+    }
+    // Its build wants to know its version from a file that the module lacks; what the proxy gives is read-only.
+    const copy = join(folder, 'copy')
+    spawnSync('sh', ['-c', 'cp -r "$1" "$2" && chmod -R u+w "$2"', 'sh', from, copy])
+    writeFileSync(join(copy, 'build/version/version.txt'), FERRETDB.version)
+    const module = 'github.com/FerretDB/FerretDB'
+    writeFileSync(
+      join(folder, 'go.mod'),
+      `module build\n\ngo 1.23\n\nrequire ${module} ${FERRETDB.version}\n\nreplace ${module} => ./copy\n`,
+    )
+    const built = go(folder, 'build', '-mod=mod', '-o', program, `${module}/cmd/ferretdb`)
+    if (built.status === 0) return program
+    console.log(`FerretDB could not be built: ${built.stderr.trim().split('\n').at(-1) ?? ''}`)
+    return undefined
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
 /** Gives the environment variables that tell the tests where the programs are. */
 export async function prepareTools(): Promise<Record<string, string>> {
   installPackages()
   const versitygw = process.env['HOLDFAST_TEST_VERSITYGW'] ?? buildVersitygw()
   const s3db = process.env['HOLDFAST_TEST_S3DB'] ?? installS3db()
+  const ferretdb = process.env['HOLDFAST_TEST_FERRETDB'] ?? buildFerretdb()
   const restic = process.env['HOLDFAST_TEST_RESTIC'] ?? buildRestic()
   return {
     ...(versitygw !== undefined && { HOLDFAST_TEST_VERSITYGW: versitygw }),
     ...(s3db !== undefined && { HOLDFAST_TEST_S3DB: s3db }),
+    ...(ferretdb !== undefined && { HOLDFAST_TEST_FERRETDB: ferretdb }),
     ...(restic !== undefined && { HOLDFAST_TEST_RESTIC: restic }),
   }
 }

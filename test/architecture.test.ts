@@ -52,6 +52,7 @@ const SDK_HOMES: Record<string, string> = {
   'node:sqlite': 'src/base/sqlite.ts',
   nodemailer: 'src/notify/',
   's3db.js': 'src/sources/s3db/connect.ts',
+  mongodb: 'src/sources/mongodb/',
   commander: 'src/cli/',
   yaml: 'src/config/',
   'smol-toml': 'src/config/',
@@ -102,7 +103,7 @@ test('each SDK is imported in its home only, and lazily', () => {
     if (sdk === undefined) return []
     if (!file.startsWith(SDK_HOMES[sdk] ?? ''))
       return [`${file}:${line} imports ${specifier}, whose home is ${SDK_HOMES[sdk]}`]
-    const mustBeLazy = ['@aws-sdk/', 'koffi', 'nodemailer', 's3db.js'].includes(sdk)
+    const mustBeLazy = ['@aws-sdk/', 'koffi', 'nodemailer', 's3db.js', 'mongodb'].includes(sdk)
     return mustBeLazy && !lazy && !typeOnly ? [`${file}:${line} imports ${specifier} at start`] : []
   })
   assert.deepEqual(wrong, [])
@@ -113,7 +114,9 @@ test('every package that the source imports is a declared dependency', () => {
     string,
     Record<string, string>
   >
-  const declared = new Set(Object.keys({ ...manifest['dependencies'], ...manifest['optionalDependencies'] }))
+  const declared = new Set(
+    Object.keys({ ...manifest['dependencies'], ...manifest['optionalDependencies'], ...manifest['peerDependencies'] }),
+  )
   const undeclared = imports.filter(({ specifier, typeOnly }) => {
     if (typeOnly || specifier.startsWith('.') || specifier.startsWith('node:') || builtinModules.includes(specifier))
       return false

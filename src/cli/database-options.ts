@@ -128,6 +128,7 @@ export function sourceOf(context: Context, options: DatabaseOptions, words: read
       ...common,
       ...(table && { collections: table }),
       ...(excludeTable && { excludeCollections: excludeTable }),
+      ...(parallel !== undefined && { parallel }),
     }
   const tables = { ...(table && { tables: table }), ...(excludeTable && { excludeTables: excludeTable }) }
   return { type, ...common, ...tables, ...(parallel !== undefined && { parallel }) }

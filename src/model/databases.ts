@@ -54,6 +54,8 @@ export interface MongodbSettings extends ServerSettings, DatabaseChoice {
   collections?: string[]
   excludeCollections?: string[]
   oplog?: boolean
+  /** Collections that are read at once. */
+  parallel?: number
 }
 
 export interface SqliteSettings {

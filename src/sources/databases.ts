@@ -1,6 +1,5 @@
 /** The sources beside files, each loaded when it is wanted: `holdfast list` must not wait for a database driver. */
 import { AppError } from '../base/errors.ts'
-import { notYet } from '../model/later.ts'
 import type { DatabaseSourceSettings, DatabaseTargetSettings } from '../model/databases.ts'
 import type { Source, Target, Trial } from '../model/source.ts'
 
@@ -14,8 +13,8 @@ export async function databaseSource(settings: DatabaseSourceSettings): Promise<
       return (await import('./postgres/source.ts')).postgres(settings)
     case 'mysql':
       return (await import('./mysql/source.ts')).mysql(settings)
-    default:
-      throw notYet('source', settings.type)
+    case 'mongodb':
+      return (await import('./mongodb/source.ts')).mongodb(settings)
   }
 }
 
@@ -39,8 +38,8 @@ export async function databaseTarget(settings: DatabaseTargetSettings): Promise<
       return (await import('./postgres/target.ts')).postgresTarget(settings)
     case 'mysql':
       return (await import('./mysql/target.ts')).mysqlTarget(settings)
-    default:
-      throw new AppError('config.invalid', `a restore to ${type} does not work yet in this version`)
+    case 'mongodb':
+      return (await import('./mongodb/target.ts')).mongoTarget(settings)
   }
 }
 
@@ -53,6 +52,8 @@ export async function trialOf(source: string): Promise<Trial | undefined> {
       return (await import('./mysql/trial.ts')).mysqlTrial
     case 'postgres':
       return (await import('./postgres/trial.ts')).postgresTrial
+    case 'mongodb':
+      return (await import('./mongodb/trial.ts')).mongoTrial
     default:
       return undefined
   }

@@ -39,8 +39,6 @@ const tables = {
   excludeTables: texts('Patterns of tables that are left out.').optional(),
 }
 
-const later = (what: string) => `${what}; accepted, works in a later version.`
-
 const postgres = settings({
   type: z.literal('postgres'),
   ...database,
@@ -74,8 +72,9 @@ const mongodb = settings({
   ...database,
   collections: texts('Patterns of collections.').optional(),
   excludeCollections: texts('Patterns of collections that are left out.').optional(),
-  oplog: flag('Follow the oplog, for restores to a point in time.').optional(),
-}).describe(later('MongoDB'))
+  oplog: flag('Follow the oplog, for restores to a point in time; accepted, works in a later version.').optional(),
+  parallel: z.number().int().min(1).max(32).describe('Collections that are read at once; 4 by default.').optional(),
+}).describe('MongoDB databases, in the layout of mongodump; needs the package mongodb.')
 
 const sqlite = settings({
   type: z.literal('sqlite'),

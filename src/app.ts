@@ -91,6 +91,8 @@ export interface App extends AsyncDisposable {
   testNotifier(name: string, options?: { signal?: AbortSignal }): Promise<void>
   /** Writes the report as configured, or where `where` says; gives the files. */
   writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
+  /** Tells those who want to hear of starts. Never rejects. */
+  tellStart(job: Job, runId: string): Promise<void>
   /** Tells the notifiers of the report's jobs; gives what could not be sent. */
   notify(report: RunReport, options?: { signal?: AbortSignal }): Promise<AppError[]>
   /** Removes runs and run logs older than the log keeps them. */
@@ -250,6 +252,27 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       if (where === undefined) return []
       const { writeReport } = await import('./notify/write-report.ts')
       return writeReport(report, where, report.startedAt)
+    },
+    async tellStart(job, id) {
+      const names = job.notify.filter((name) => settings.notify[name]?.on.includes('start') === true)
+      if (names.length === 0) return
+      const { startNotification } = await import('./notify/compose.ts')
+      const now = clock.now()
+      const run: Run = {
+        id,
+        kind: 'backup',
+        job: job.name,
+        status: 'running',
+        trigger: 'manual',
+        createdAt: now,
+        warnings: [],
+        warningCount: 0,
+        stages: [],
+      }
+      const host = options.host ?? hostname()
+      const sending = names.map(async (name) => (await app.notifier(name)).send(startNotification(run, host)))
+      for (const one of await Promise.allSettled(sending))
+        if (one.status === 'rejected') log.warn(`a start could not be told: ${toAppError(one.reason).message}`)
     },
     async notify(report, cancel = {}) {
       const wantedBy = (job: string): string[] => settings.jobs[job]?.notify ?? []

@@ -61,7 +61,12 @@ async function execute(
   { onNote }: ServiceOptions,
 ): Promise<Awaited<ReturnType<typeof executeTask>>> {
   onNote?.(`${task.kind} of ${task.job} begins`)
-  const outcome = await executeTask(app.deps, task, app.settings.jobs[task.job], app.openers(), signal)
+  const begun: Promise<void>[] = []
+  const job = app.settings.jobs[task.job]
+  const outcome = await executeTask(app.deps, task, job, app.openers(), signal, (...start) => {
+    begun.push(app.tellStart(...start))
+  })
+  if (outcome.state !== 'interrupted') await Promise.all(begun)
   onNote?.(`${task.kind} of ${task.job}: ${outcome.state}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`)
   // A stop must not wait for a mail server.
   if (outcome.results.length > 0 && outcome.state !== 'interrupted') await app.tell(outcome.results, { signal })

@@ -123,8 +123,7 @@ function toNotifier(name: string, notifier: NotifyConfig): NotifySettings {
   if (notifier.type === 'email') {
     return { ...notifier, name, on, to: typeof notifier.to === 'string' ? list(notifier.to) : notifier.to }
   }
-  const { type, on: _, ...options } = notifier
-  return { name, type, on, options }
+  return { ...notifier, name, on }
 }
 
 const list = (text: string): string[] =>

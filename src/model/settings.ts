@@ -125,16 +125,30 @@ export interface MirrorStorageSettings {
   concurrency?: number
 }
 
-export type NotifySettings = EmailSettings | LaterNotifySettings
+export type NotifySettings = EmailSettings | ServiceNotifySettings
 
-/** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
-export interface LaterNotifySettings {
+interface NotifierBase<Type extends string> {
   name: string
-  type: 'slack' | 'webhook' | 'healthchecks' | 'discord' | 'telegram' | 'ntfy' | 'gotify' | 'command'
+  type: Type
   on: NotifyEvent[]
-  /** As configured, without the type; secrets are `Secret`s. */
-  options: Record<string, unknown>
 }
+
+export type ServiceNotifySettings =
+  | (NotifierBase<'slack'> & { url: Secret })
+  | (NotifierBase<'discord'> & { url: Secret })
+  | (NotifierBase<'telegram'> & { token: Secret; chatId: string | number; url?: string })
+  | (NotifierBase<'ntfy'> & { url?: string; topic: string; token?: Secret })
+  | (NotifierBase<'gotify'> & { url: string; token: Secret })
+  | (NotifierBase<'healthchecks'> & { url: Secret; exitStatus?: boolean })
+  | (NotifierBase<'webhook'> & {
+      url: Secret
+      secret?: Secret
+      method?: 'POST' | 'PUT'
+      headers?: Record<string, Secret>
+      /** With {title} and so on; our own JSON if absent. */
+      body?: string
+    })
+  | (NotifierBase<'command'> & { command: string | string[] })
 
 export interface EmailSettings {
   name: string

@@ -25,6 +25,13 @@ export function composeNotification(report: RunReport, event: NotifyEvent): Noti
   }
 }
 
+/** That a job begins, for those who measure how long it takes. */
+export function startNotification(run: Run, host: string): Notification {
+  const text = `${run.job} begins on ${host}.\n`
+  const title = oneLine(`Holdfast: ${run.job} begins on ${host}`)
+  return { event: 'start', title, text, html: html`<p>${text}</p>`.text, runs: [run], host, time: run.createdAt }
+}
+
 /** What `notify test` sends. */
 export function testNotification(host: string, time: Date): Notification {
   const text = `This is a test from Holdfast on ${host}. Messages arrive.\n`

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sampleReport } from '../../test/support/sample-report.ts'
-import { AppError, isAppError } from '../base/errors.ts'
+import { AppError } from '../base/errors.ts'
 import { registerSecret } from '../base/redact.ts'
 import type { Notification, NotifyEvent } from '../model/notify.ts'
 import { composeNotification, testNotification } from './compose.ts'
 import { notifyAll } from './dispatch.ts'
-import { openNotifier } from './open.ts'
 
 function collector(name: string, on: NotifyEvent[], error?: Error) {
   const sent: Notification[] = []
@@ -63,12 +62,4 @@ test('the title is one line, however the error is written', () => {
   const runs = report.runs.map((run) => ({ ...run, job: 'two\r\nlines' }))
   assert.ok(!/[\r\n]/.test(composeNotification({ ...report, runs }, 'failure').title))
   assert.equal(testNotification('h', new Date(0)).title, 'Holdfast: test from h')
-})
-
-test('a notifier of a later version says so when it is opened', () => {
-  const on: NotifyEvent[] = ['failure']
-  assert.throws(
-    () => openNotifier({ name: 'ops', type: 'slack', on, options: {} }),
-    (error) => isAppError(error, 'config.invalid') && /slack does not work yet/.test(error.message),
-  )
 })

@@ -20,6 +20,7 @@ export async function executeTask(
   job: Job | undefined,
   openers: Openers,
   signal: AbortSignal,
+  onStart?: (job: Job, runId: string) => void,
 ): Promise<TaskOutcome> {
   if (job === undefined) {
     const error = new AppError('job.not-found', `there is no job ${task.job} any more`)
@@ -27,7 +28,12 @@ export async function executeTask(
     return { state: 'skipped', reason: error.message, results: [] }
   }
   if (task.kind === 'verify') return prove(deps, task, job, openers, signal)
-  const results = await runJobs(deps, [job], openers, { signal, trigger: task.trigger, runId: task.run })
+  const results = await runJobs(deps, [job], openers, {
+    signal,
+    trigger: task.trigger,
+    runId: task.run,
+    ...(onStart && { onStart }),
+  })
   // Nothing was begun at all, as when the signal came first.
   if (results.length === 0) endQueued(deps, task.run, toAppError(signal.reason, 'run.cancelled'))
   return { ...stateOf(results, signal), results }

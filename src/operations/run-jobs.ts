@@ -31,6 +31,8 @@ export interface RunJobsOptions {
   /** The queued run that becomes the first of these. */
   runId?: string
   onDone?: (done: JobRun) => void
+  /** Called before anything of the job is done, with the id of its first run. Not waited for. */
+  onStart?: (job: Job, runId: string) => void
 }
 
 /** Never rejects for a job that fails: its error is in its run, and the others go on. */
@@ -43,7 +45,9 @@ export async function runJobs(
   const done: JobRun[] = []
   for (const job of jobs) {
     if (options.signal?.aborted) break
-    const results = await runJob(deps, job, openers, options)
+    const own = { ...options, runId: options.runId ?? runId() }
+    options.onStart?.(job, own.runId)
+    const results = await runJob(deps, job, openers, own)
     for (const result of results) options.onDone?.(result)
     done.push(...results)
   }

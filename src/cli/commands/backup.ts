@@ -49,6 +49,7 @@ async function backup(context: Context, what: string[], options: BackupOptions):
   const openVault = target === undefined ? opening(context, options) : adHocOpening(app, context, options, target)
   if (context.options.dryRun === true) return dryRun(context, app, jobs)
   const { runJobs } = await import('../../operations/run-jobs.ts')
+  const started: Promise<void>[] = []
   const results = await runJobs(
     app.deps,
     jobs,
@@ -57,10 +58,12 @@ async function backup(context: Context, what: string[], options: BackupOptions):
       signal: context.signal,
       ...(options.type && { type: options.type }),
       ...(target === undefined && options.tag && { tags: options.tag }),
+      onStart: (job, id) => void started.push(app.tellStart(job, id)),
       onDone: (done) => showRun(context, done),
     },
   )
   if (options.to !== undefined) await hintEncryption(context, app, options.to, results)
+  await Promise.all(started)
   const { written, errors } = await app.tell(results, { signal: context.signal })
   for (const path of written) context.out.note(`report: ${path}`)
   for (const { message } of errors) context.out.note(`warning: ${message}`)

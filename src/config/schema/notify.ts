@@ -8,8 +8,6 @@ const on = z
   .default(['failure'])
   .describe('The events that it wants.')
 
-const later = (what: string) => `${what}; accepted, works in a later version.`
-
 const email = settings({
   type: z.literal('email'),
   on,
@@ -30,9 +28,19 @@ const email = settings({
 
 const url = secret('The address; whoever knows it can post there.')
 
-const slack = settings({ type: z.literal('slack'), on, url }).describe(later('Slack'))
-const discord = settings({ type: z.literal('discord'), on, url }).describe(later('Discord'))
-const healthchecks = settings({ type: z.literal('healthchecks'), on, url }).describe(later('Healthchecks'))
+const slack = settings({ type: z.literal('slack'), on, url }).describe(
+  'An incoming webhook of Slack, or of Mattermost.',
+)
+const discord = settings({ type: z.literal('discord'), on, url }).describe('A webhook of Discord.')
+const healthchecks = settings({
+  type: z.literal('healthchecks'),
+  on: z
+    .union([event, z.array(event)])
+    .default(['start', 'success', 'warning', 'failure'])
+    .describe('The events that it wants.'),
+  url,
+  exitStatus: flag('Tell failures by their exit code in place of /fail.').optional(),
+}).describe('Pings for healthchecks.io and its likes.')
 const webhook = settings({
   type: z.literal('webhook'),
   on,
@@ -40,31 +48,35 @@ const webhook = settings({
   secret: secret('Signs the body by HMAC.').optional(),
   method: z.enum(['POST', 'PUT']).describe('POST by default.').optional(),
   headers: z.record(z.string(), secret('Its value.')).describe('Further headers.').optional(),
-}).describe(later('A webhook'))
+  body: text(
+    'The body, with {event} {title} {text} {host} {time} {job} {status} {runId} as the insides of JSON texts.',
+  ).optional(),
+}).describe('Any address that takes JSON.')
 const telegram = settings({
   type: z.literal('telegram'),
   on,
   token: secret('Of the bot.'),
+  url: text('The server of the bot API; https://api.telegram.org by default.').optional(),
   chatId: z.union([z.string().min(1), z.number().int()]).describe('Where it writes.'),
-}).describe(later('Telegram'))
+}).describe('A bot of Telegram.')
 const ntfy = settings({
   type: z.literal('ntfy'),
   on,
   url: text('The server; https://ntfy.sh by default.').optional(),
   topic: text('The topic.'),
   token: secret('Of the user.').optional(),
-}).describe(later('ntfy'))
+}).describe('A topic of ntfy.')
 const gotify = settings({
   type: z.literal('gotify'),
   on,
   url: text('The server.'),
   token: secret('Of the application.'),
-}).describe(later('Gotify'))
+}).describe('An application of Gotify.')
 const command = settings({
   type: z.literal('command'),
   on,
   command: z.union([z.string().min(1), z.array(z.string()).min(1)]).describe('Gets the event as JSON on its input.'),
-}).describe(later('A program'))
+}).describe('A program; a text is run by the shell.')
 
 export const notifier = z.discriminatedUnion('type', [
   email,

@@ -110,7 +110,7 @@ async function write(
   const treeWriter = new PackWriter({ ...settings, type: 'tree' }, store.memory('tree'))
   try {
     const previous = new Previous(repository, cancel)
-    const trees = new TreeWriter(treeWriter, await previous.tree(parent?.snapshot.tree), (change) => {
+    const trees = new TreeWriter(treeWriter, await previous.folder(parent?.snapshot.tree), (change) => {
       progress.folders[change] += 1
     })
     const content = new ContentStore(lanes, repository.config.polynomial)

@@ -9,7 +9,7 @@ import { nodeOfEntry } from './entry-node.ts'
 import { FileQueue } from './file-queue.ts'
 import type { Lanes } from './lanes.ts'
 import { SMALL } from './lane.ts'
-import type { TreeNode } from './node.ts'
+import { encodeHead, type TreeNode } from './node.ts'
 import type { PackStore } from './pack-store.ts'
 import { Previous } from './previous.ts'
 import type { Progress } from './progress.ts'
@@ -81,33 +81,44 @@ export class EntryStore {
   async #leave(): Promise<void> {
     const { trees, previous, progress } = this.#parts
     const folder = this.#folder
-    progress.files.deleted += await previous.rest(folder.before)
+    const gone = folder.before?.end() ?? []
+    if (gone.length > 0) progress.files.deleted += await previous.filesGone(gone)
     this.#folder = folder.parent ?? folder
     trees.leave(folder)
   }
 
   async #enter(entry: Entry, name: string): Promise<void> {
     const { trees, previous } = this.#parts
-    const before = this.#before(name)
-    this.#folder = trees.enter(this.#folder, nodeOfEntry(entry, name), await previous.folder(before))
-  }
-
-  /** The item of that name in the snapshot before. Items come in the same order there. */
-  #before(name: string): TreeNode | undefined {
-    return this.#parts.previous.seek(this.#folder.before, name)
+    const node = nodeOfEntry(entry, name)
+    const { before } = this.#folder
+    const subtree = before?.folder(encodeHead(node)) ?? before?.seek(name)?.subtree
+    this.#folder = trees.enter(this.#folder, node, await previous.folder(subtree))
   }
 
   #entry(entry: SourceEntry, name: string): Promise<void> | undefined {
     if (entry.kind === 'directory') return this.#enter(entry, name)
-    const { trees, progress } = this.#parts
-    const before = this.#before(name)
+    const { trees, progress, previous } = this.#parts
+    const known = this.#folder.before
+    const node = nodeOfEntry(entry, name)
     if (entry.kind !== 'file') {
-      trees.add(this.#folder, nodeOfEntry(entry, name))
+      const head = encodeHead(node)
+      if (known?.other(head) !== true) known?.seek(name)
+      trees.addText(this.#folder, `${head},"content":null}`)
       return undefined
     }
     progress.file(entry.path)
-    if (before !== undefined && this.#parts.previous.isUnchanged(before, entry)) {
-      this.#carryOver(entry, name, before)
+    if (known !== undefined && entry.inode !== undefined && entry.ctime !== undefined) {
+      const same = known.file(encodeHead(node))
+      if (same !== undefined && previous.hasAll(same.ids)) {
+        known.passFile(same.json)
+        trees.addText(this.#folder, same.json)
+        this.#unmodified(entry, same.ids)
+        return undefined
+      }
+    }
+    const before = known?.seek(name)
+    if (before !== undefined && previous.isUnchanged(before, entry)) {
+      this.#carryOver(entry, node, before)
       return undefined
     }
     if (before === undefined) progress.files.new += 1
@@ -134,19 +145,21 @@ export class EntryStore {
     })
   }
 
-  #carryOver(entry: SourceEntry, name: string, before: TreeNode): void {
-    const { trees, progress } = this.#parts
-    const node = nodeOfEntry(entry, name)
+  #carryOver(entry: SourceEntry, node: TreeNode, before: TreeNode): void {
     node.content = before.content
     if (before.size !== undefined) node.size = before.size
     if (entry.xattrs === undefined && before.extended_attributes !== undefined)
       node.extended_attributes = before.extended_attributes
+    this.#parts.trees.add(this.#folder, node)
+    this.#unmodified(entry, before.content ?? [])
+  }
+
+  #unmodified(entry: SourceEntry, ids: string[]): void {
+    const { progress } = this.#parts
     progress.files.unmodified += 1
     progress.bytes += entry.size
     progress.read(entry.size)
-    trees.add(this.#folder, node)
-    if ((entry.links ?? 1) > 1 && entry.hardlink === undefined)
-      this.#linked.set(entry.path, Promise.resolve(before.content ?? []))
+    if ((entry.links ?? 1) > 1 && entry.hardlink === undefined) this.#linked.set(entry.path, Promise.resolve(ids))
   }
 
   /** Through the source's own reader. Resolves when it has been read; the item is filled once its ids are there. */

@@ -49,7 +49,21 @@ const text = (name: string, value: string | undefined): string =>
 
 /** The JSON of a node, as Go writes it. */
 export function encodeNode(node: TreeNode): string {
-  const { extended_attributes: attributes, generic_attributes: generic, content } = node
+  const { content } = node
+  let out = encodeHead(node)
+  out +=
+    content === null
+      ? ',"content":null'
+      : content.length === 0
+        ? ',"content":[]'
+        : `,"content":["${content.join('","')}"]`
+  if (node.subtree !== undefined) out += `,"subtree":"${node.subtree}"`
+  return `${out}${text('error', node.error)}}`
+}
+
+/** All of it before the content: what tells whether an item is still the same. */
+export function encodeHead(node: TreeNode): string {
+  const { extended_attributes: attributes, generic_attributes: generic } = node
   let out = `{"name":${goJsonString(goQuote(node.name))},"type":"${node.type}"${number('mode', node.mode)}`
   out += `,"mtime":"${node.mtime}","atime":"${node.atime}","ctime":"${node.ctime}","uid":${node.uid},"gid":${node.gid}`
   out += text('user', node.user) + text('group', node.group)
@@ -59,15 +73,7 @@ export function encodeNode(node: TreeNode): string {
   if (attributes !== undefined && attributes.length > 0)
     out += `,"extended_attributes":[${attributes.map(attribute).join(',')}]`
   if (generic !== undefined && Object.keys(generic).length > 0) out += `,"generic_attributes":${goJson(generic)}`
-  out += number('device', node.device)
-  out +=
-    content === null
-      ? ',"content":null'
-      : content.length === 0
-        ? ',"content":[]'
-        : `,"content":["${content.join('","')}"]`
-  if (node.subtree !== undefined) out += `,"subtree":"${node.subtree}"`
-  return `${out}${text('error', node.error)}}`
+  return out + number('device', node.device)
 }
 
 const attribute = ({ name, value }: { name: string; value: string | null }): string =>

@@ -1,13 +1,122 @@
 /** The snapshot before, walked beside the source: what has not changed is taken over without being read. */
+import { textOf } from '../base/bytes.ts'
 import { isAppError } from '../base/errors.ts'
 import type { Entry, Timestamp } from '../model/entry.ts'
 import type { Cancel } from '../model/vault.ts'
 import { goTime, parseGoTime } from './go-time.ts'
+import { ID_LENGTH } from './ids.ts'
 import type { TreeNode } from './node.ts'
 import { walkTree } from './read.ts'
-import { readTree, type IndexedRepository } from './repository.ts'
-import type { Folder } from './tree-writer.ts'
-import { compareNames } from './tree.ts'
+import { readBlob, type IndexedRepository } from './repository.ts'
+import { compareNames, parseTree } from './tree.ts'
+
+const BEGINNING = '{"nodes":['
+const END = ']}\n'
+const FILE = ',"content":['
+const FOLDER = ',"content":null,"subtree":"'
+const OTHER = ',"content":null}'
+const ID_TEXT = 2 * ID_LENGTH
+/** `"ID",` */
+const ID_STEP = ID_TEXT + 3
+
+/**
+ * A folder of the snapshot before. Mostly nothing in it has changed: then the text of each item is what we would write
+ * now, and comparing text costs a fraction of taking it apart. From the first item that differs on it is taken apart.
+ */
+export class Before {
+  /** Undefined when it could not be read. */
+  subtree: string | undefined
+  readonly #text: string
+  #at: number
+  #passed = 0
+  #nodes: TreeNode[] | undefined
+  /** Items that the source no longer has. */
+  gone: TreeNode[] = []
+
+  constructor(subtree: string | undefined, text: string) {
+    this.subtree = subtree
+    this.#text = text
+    this.#at = text.startsWith(BEGINNING) ? BEGINNING.length : -1
+  }
+
+  /** Every item was the same, and no other is left. */
+  get isSame(): boolean {
+    return this.subtree !== undefined && this.#nodes === undefined && this.#text.startsWith(END, this.#at)
+  }
+
+  /** The JSON of the next item and the ids of its content, if it is a file that begins with `head`. */
+  file(head: string): { json: string; ids: string[] } | undefined {
+    const at = this.#begins(head, FILE)
+    if (at === -1) return undefined
+    const end = this.#text.indexOf(']', at)
+    if (end === -1 || this.#text.charCodeAt(end + 1) !== 0x7d) return undefined
+    const ids: string[] = []
+    for (let id = at + 1; id < end; id += ID_STEP) ids.push(this.#text.slice(id, id + ID_TEXT))
+    return { json: this.#text.slice(this.#at, end + 2), ids }
+  }
+
+  /** Its tree, if the next item is a folder that begins with `head`. */
+  folder(head: string): string | undefined {
+    const at = this.#begins(head, FOLDER)
+    if (at === -1 || !this.#text.startsWith('"}', at + ID_TEXT)) return undefined
+    const subtree = this.#text.slice(at, at + ID_TEXT)
+    this.pass(at + ID_TEXT + 2)
+    return subtree
+  }
+
+  other(head: string): boolean {
+    const at = this.#begins(head, OTHER)
+    if (at !== -1) this.pass(at)
+    return at !== -1
+  }
+
+  /** Goes on behind an item that ends there. */
+  pass(end: number): void {
+    this.#passed += 1
+    this.#at = this.#text.charCodeAt(end) === 0x2c ? end + 1 : end
+  }
+
+  passFile(json: string): void {
+    this.pass(this.#at + json.length)
+  }
+
+  #begins(head: string, then: string): number {
+    if (this.#nodes !== undefined || this.#at === -1 || !this.#text.startsWith(head, this.#at)) return -1
+    const at = this.#at + head.length
+    return this.#text.startsWith(then, at) ? at + then.length : -1
+  }
+
+  /** The item of that name. Items come in the same order here and there. */
+  seek(name: string): TreeNode | undefined {
+    const nodes = this.#parsed()
+    for (;;) {
+      const node = nodes[this.#passed]
+      if (node === undefined) return undefined
+      const order = node.name === name ? 0 : compareNames(node.name, name)
+      if (order > 0) return undefined
+      this.#passed += 1
+      if (order === 0) return node
+      this.gone.push(node)
+    }
+  }
+
+  /** What the source no longer has. */
+  end(): TreeNode[] {
+    if (!this.isSame) this.gone.push(...this.#parsed().slice(this.#passed))
+    return this.gone
+  }
+
+  #parsed(): TreeNode[] {
+    if (this.#nodes !== undefined) return this.#nodes
+    try {
+      return (this.#nodes = this.#text === '' ? [] : parseTree(this.#text, 'a tree of the snapshot before'))
+    } catch (error) {
+      if (!isAppError(error, 'backup.damaged')) throw error
+      this.subtree = undefined
+      return (this.#nodes = [])
+    }
+  }
+}
 
 export class Previous {
   readonly #repository: IndexedRepository
@@ -18,46 +127,21 @@ export class Previous {
     this.#cancel = cancel
   }
 
-  /** Of a folder of the snapshot before. One that cannot be read is as if it had been empty: its files are read anew. */
-  async folder(node: TreeNode | undefined): Promise<Folder['before']> {
-    if (node?.type !== 'dir') return undefined
-    return this.tree(node.subtree)
-  }
-
-  async tree(subtree: string | undefined): Promise<Folder['before']> {
+  /** One that cannot be read is as if it had been empty: its files are read anew. */
+  async folder(subtree: string | undefined): Promise<Before | undefined> {
     if (subtree === undefined) return undefined
     try {
-      return { subtree, nodes: await readTree(this.#repository, subtree, this.#cancel), next: 0 }
+      return new Before(subtree, textOf(await readBlob(this.#repository, 'tree', subtree, this.#cancel)))
     } catch (error) {
       if (!isAppError(error, 'backup.damaged')) throw error
-      return { subtree: undefined, nodes: [], next: 0 }
+      return new Before(undefined, '')
     }
   }
 
-  seek(before: Folder['before'], name: string): TreeNode | undefined {
-    if (before === undefined) return undefined
-    for (;;) {
-      const node = before.nodes[before.next]
-      if (node === undefined) return undefined
-      const order = node.name === name ? 0 : compareNames(node.name, name)
-      if (order > 0) return undefined
-      before.next += 1
-      if (order === 0) return node
-      this.#gone.push(node)
-    }
-  }
-
-  /** Items that the source no longer has, until they are counted. */
-  #gone: TreeNode[] = []
-
-  /** The number of files that are gone, up to the end of this folder. */
-  async rest(before: Folder['before']): Promise<number> {
-    if (before !== undefined) {
-      this.#gone.push(...before.nodes.slice(before.next))
-      before.next = before.nodes.length
-    }
+  /** The number of files that the source no longer has. */
+  async filesGone(nodes: readonly TreeNode[]): Promise<number> {
     let files = 0
-    for (const node of this.#gone.splice(0)) {
+    for (const node of nodes) {
       if (node.type === 'file') files += 1
       if (node.subtree === undefined) continue
       const walk = walkTree(this.#repository, node.subtree, { ...this.#cancel, onUnreadable: () => undefined })
@@ -76,8 +160,13 @@ export class Previous {
       Number(before.inode ?? 0) === now.inode &&
       isSame(before.mtime, now.mtime) &&
       isSame(before.ctime, now.ctime) &&
-      before.content.every((id) => this.#repository.index.has('data', id))
+      this.hasAll(before.content)
     )
+  }
+
+  hasAll(ids: readonly string[]): boolean {
+    for (const id of ids) if (!this.#repository.index.has('data', id)) return false
+    return true
   }
 }
 

@@ -3,6 +3,7 @@
  * when the walk has left it and nothing in it is awaited; its parent then gets its id.
  */
 import type { PackWriter } from './pack-writer.ts'
+import type { Before } from './previous.ts'
 import { encodeNode, type TreeNode } from './node.ts'
 import { encodeTree } from './tree.ts'
 
@@ -12,14 +13,16 @@ export interface Folder {
   /** Of the folder itself; undefined for the root. */
   readonly node: TreeNode | undefined
   readonly parent: Folder | undefined
-  /** The same folder in the snapshot before, and how far its items have been passed. */
-  readonly before: { subtree: string | undefined; nodes: readonly TreeNode[]; next: number } | undefined
+  /** The same folder in the snapshot before. */
+  readonly before: Before | undefined
   /** Its number among the items of its parent. */
   readonly place: number
   /** JSON of each item; undefined while it is awaited; '' for one that is left out. */
   readonly items: (string | undefined)[]
   awaited: number
   left: boolean
+  /** A folder in it is not what it was. */
+  differs: boolean
 }
 
 export type FolderChange = 'new' | 'changed' | 'unmodified'
@@ -31,19 +34,24 @@ export class TreeWriter {
   readonly #writer: PackWriter
   readonly #onFolder: (change: FolderChange) => void
 
-  constructor(writer: PackWriter, before: Folder['before'], onFolder: (change: FolderChange) => void) {
+  constructor(writer: PackWriter, before: Before | undefined, onFolder: (change: FolderChange) => void) {
     this.#writer = writer
     this.#onFolder = onFolder
     this.root = newFolder('', undefined, undefined, before)
   }
 
   /** A folder in the one that is open; it takes items until it is left. */
-  enter(parent: Folder, node: TreeNode, before: Folder['before']): Folder {
+  enter(parent: Folder, node: TreeNode, before: Before | undefined): Folder {
     return newFolder(`${parent.prefix}${node.name}/`, node, parent, before)
   }
 
   add(folder: Folder, node: TreeNode): void {
     folder.items.push(encodeNode(node))
+  }
+
+  /** An item whose JSON is known. */
+  addText(folder: Folder, json: string): void {
+    folder.items.push(json)
   }
 
   /** The place of an item that comes later by `fill`. */
@@ -67,13 +75,17 @@ export class TreeWriter {
 
   #end(folder: Folder): void {
     if (!folder.left || folder.awaited > 0) return
-    const id = this.#writer.store(encodeTree(folder.items.filter((item) => item !== ''))).toString('hex')
     const { node, parent, place, before } = folder
+    const id =
+      before?.subtree !== undefined && before.isSame && !folder.differs
+        ? before.subtree
+        : this.#writer.store(encodeTree(folder.items.filter((item) => item !== ''))).toString('hex')
     if (parent === undefined || node === undefined) {
       this.tree = id
       return
     }
     this.#onFolder(before === undefined ? 'new' : before.subtree === id ? 'unmodified' : 'changed')
+    if (before?.subtree !== id) parent.differs = true
     this.fill(parent, place, { ...node, subtree: id })
   }
 }
@@ -82,9 +94,9 @@ function newFolder(
   prefix: string,
   node: TreeNode | undefined,
   parent: Folder | undefined,
-  before: Folder['before'],
+  before: Before | undefined,
 ): Folder {
   const place = parent === undefined ? 0 : parent.items.push(undefined) - 1
   if (parent !== undefined) parent.awaited += 1
-  return { prefix, node, parent, before, place, items: [], awaited: 0, left: false }
+  return { prefix, node, parent, before, place, items: [], awaited: 0, left: false, differs: false }
 }

@@ -12,8 +12,8 @@ export const encodeTree = (nodes: readonly (string | undefined)[]): Uint8Array =
 const LARGE = /"(inode|device_id|size|links|device)":(\d{16,20})(?=[,}])/g
 const MAY_BE_LARGE = /:\d{16}/
 
-export function parseTree(bytes: Bytes, what: string): TreeNode[] {
-  let text = textOf(bytes)
+export function parseTree(tree: Bytes | string, what: string): TreeNode[] {
+  let text = typeof tree === 'string' ? tree : textOf(tree)
   if (MAY_BE_LARGE.test(text)) text = text.replaceAll(LARGE, '"$1":"$2"')
   const { nodes } = parseObject(text, what)
   // Written by old versions for an empty folder.

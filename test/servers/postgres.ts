@@ -1,9 +1,9 @@
 /** A throw-away PostgreSQL cluster from Debian, as an unprivileged user, on a random port of loopback. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { TEST_CERTIFICATE, TEST_KEY } from '../support/localhost-certificate.ts'
 import { freePort } from './processes.ts'
 
@@ -14,6 +14,21 @@ export const PASSWORD = 'pg-secret-4711'
 export const noPostgres: string | undefined = existsSync(join(DEBIAN, 'initdb'))
   ? undefined
   : 'PostgreSQL 15 is not installed'
+
+/** Why PostgreSQL 18 cannot be tested here, if it cannot. */
+export const noPostgres18: string | undefined =
+  process.env['HOLDFAST_TEST_POSTGRES_18'] === undefined
+    ? 'PostgreSQL 18 is not there (HOLDFAST_TEST_POSTGRES_18)'
+    : undefined
+
+/** Its programs, where the server's own user may run them: the cache may lie in a folder that is closed to others. */
+export function programsOfPostgres18(into: string): string {
+  // Libraries lie beside the package, three folders above its programs.
+  const bin = process.env['HOLDFAST_TEST_POSTGRES_18'] ?? ''
+  const root = join(bin, '../../..')
+  cpSync(root, join(into, 'postgres-18'), { recursive: true })
+  return join(into, 'postgres-18', relative(root, bin))
+}
 
 export interface PostgresServer {
   port: number
@@ -41,7 +56,9 @@ export async function startPostgres(BIN = DEBIAN): Promise<PostgresServer> {
   writeFileSync(ca, TEST_CERTIFICATE)
   writeFileSync(key, TEST_KEY, { mode: 0o600 })
   if (uid !== undefined) chownSync(key, uid, gid ?? uid)
-  const settings = ['listen_addresses=127.0.0.1', 'fsync=off', 'ssl=on', `ssl_key_file=${key}`, `ssl_cert_file=${ca}`]
+  const secure = ['ssl=on', `ssl_key_file=${key}`, `ssl_cert_file=${ca}`]
+  // The wheel's server knows no TLS.
+  const settings = ['listen_addresses=127.0.0.1', 'fsync=off', ...(BIN === DEBIAN ? secure : [])]
   const child = spawn(
     join(BIN, 'postgres'),
     ['-D', data, '-p', String(port), '-k', '', ...settings.flatMap((setting) => ['-c', setting])],

@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { AppError } from '../../base/errors.ts'
-import { findProgram } from '../../base/program.ts'
+import { findProgram, runProgram } from '../../base/program.ts'
 import { refuseClosed, scratchUser } from '../scratch-user.ts'
 import { programFolders, sql } from './connect.ts'
 
@@ -31,13 +31,19 @@ const SETTINGS = [
   'max_wal_size=4GB',
 ]
 
-/** The programs of a server of at least this version: `initdb` and `postgres` beside each other. */
-function serverPrograms(version: number): string | undefined {
-  const major = Math.floor(version / 10_000)
-  const folders = programFolders().filter((folder) => findProgram(join(folder, 'initdb')) !== undefined)
-  const fits = folders.filter((folder) => Number(/\/(\d+)\/bin$/.exec(folder)?.[1] ?? 0) >= major)
-  // The oldest that will do.
-  return fits.at(-1)
+/** The programs of a server of at least this version: `initdb` and `postgres` beside each other. The oldest that will do. */
+async function serverPrograms(version: number): Promise<string | undefined> {
+  const wanted = Math.floor(version / 10_000)
+  const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
+  let best: { folder: string; major: number } | undefined
+  for (const folder of new Set([...programFolders(), ...path])) {
+    if (findProgram(join(folder, 'initdb')) === undefined || findProgram(join(folder, 'postgres')) === undefined)
+      continue
+    const said = await runProgram({ program: join(folder, 'initdb'), args: ['--version'] })
+    const major = Number(/\(PostgreSQL\) (\d+)/.exec(said.toString())?.[1] ?? 0)
+    if (major >= wanted && (best === undefined || major < best.major)) best = { folder, major }
+  }
+  return best?.folder
 }
 
 /** Undefined where no server of this version or a newer one is installed. */
@@ -46,7 +52,7 @@ export async function startScratchCluster(
   version: number,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<ScratchCluster | undefined> {
-  const programs = serverPrograms(version)
+  const programs = await serverPrograms(version)
   if (programs === undefined) return undefined
   const user = scratchUser()
   refuseClosed(folder, user)

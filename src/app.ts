@@ -21,7 +21,8 @@ import type { RunReport } from './model/report.ts'
 import type { ReportSettings } from './model/settings.ts'
 import type { Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
-import type { Notifier } from './model/notify.ts'
+import type { Incident } from './model/incident.ts'
+import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
 import type { Run } from './model/run.ts'
 import type { Secret, Settings, StorageSettings, VaultSettings } from './model/settings.ts'
@@ -67,6 +68,12 @@ export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'stor
   askPassword?: Secret
 }
 
+export interface TellOptions {
+  signal?: AbortSignal
+  /** Events that were told before, and are not told again. */
+  known?: readonly NotifyEvent[]
+}
+
 export interface App extends AsyncDisposable {
   readonly settings: Settings
   readonly clock: Clock
@@ -91,20 +98,19 @@ export interface App extends AsyncDisposable {
   testNotifier(name: string, options?: { signal?: AbortSignal }): Promise<void>
   /** Writes the report as configured, or where `where` says; gives the files. */
   writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
+  /** Tells the job's notifiers of something that no run tells. Gives what could not be sent. */
+  tellIncident(incident: Incident, event: NotifyEvent): Promise<AppError[]>
   /** Tells those who want to hear of starts. Never rejects. */
   tellStart(job: Job, runId: string): Promise<void>
   /** Tells the notifiers of the report's jobs; gives what could not be sent. */
-  notify(report: RunReport, options?: { signal?: AbortSignal }): Promise<AppError[]>
+  notify(report: RunReport, options?: TellOptions): Promise<AppError[]>
   /** Removes runs and run logs older than the log keeps them. */
   tidyRuns(): Promise<void>
-  /** Entries as one tar or zip. */
   /** How jobs' sources and vaults are opened; `opening` and the limit, in KiB a second, are for each vault. */
   openers(opening?: VaultOpening): Openers
   /** Report and messages about runs that ended. Neither makes a backup fail; what went wrong with them is given. */
-  tell(
-    results: readonly JobRun[],
-    options?: { signal?: AbortSignal },
-  ): Promise<{ written: string[]; errors: AppError[] }>
+  tell(results: readonly JobRun[], options?: TellOptions): Promise<{ written: string[]; errors: AppError[] }>
+  /** Entries as one tar or zip. */
   export(entries: AsyncIterable<RestoredEntry>, format: ExportFormat): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
@@ -252,6 +258,19 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       if (where === undefined) return []
       const { writeReport } = await import('./notify/write-report.ts')
       return writeReport(report, where, report.startedAt)
+    },
+    async tellIncident(incident, event) {
+      const names = settings.jobs[incident.job]?.notify ?? []
+      const wanted = names.filter((name) => settings.notify[name]?.on.includes(event) === true)
+      if (wanted.length === 0) return []
+      const { incidentNotification } = await import('./notify/compose.ts')
+      const message = incidentNotification(incident, event, options.host ?? hostname(), clock.now())
+      const sending = wanted.map(async (name) => (await app.notifier(name)).send(message))
+      const errors = (await Promise.allSettled(sending)).flatMap((one) =>
+        one.status === 'rejected' ? [toAppError(one.reason)] : [],
+      )
+      for (const { code, message: text } of errors) log.error(text, { code })
+      return errors
     },
     async tellStart(job, id) {
       const names = job.notify.filter((name) => settings.notify[name]?.on.includes('start') === true)

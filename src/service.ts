@@ -2,13 +2,15 @@
 import type { App } from './app.ts'
 import { toAppError } from './base/errors.ts'
 import { parseDuration } from './base/units.ts'
-import { createScheduler, type Scheduler } from './jobs/scheduler.ts'
+import { createScheduler, timesOfRecurrence, type Scheduler } from './jobs/scheduler.ts'
 import { work } from './jobs/worker.ts'
 import type { Lease } from './model/catalogue.ts'
+import type { Incident } from './model/incident.ts'
 import type { Job } from './model/job.ts'
 import type { Run } from './model/run.ts'
 import type { Recurrence, Task } from './model/service.ts'
 import { executeTask } from './operations/execute-task.ts'
+import { findingsOf, needsReminder, type Expected } from './operations/incidents.ts'
 
 export interface ServiceOptions {
   scheduler: boolean
@@ -24,6 +26,7 @@ const STANDBY_MS = 5000
 /** How long the ledger is kept. */
 const LEDGER_MS = 400 * 86_400_000
 const DAY_MS = 86_400_000
+const REVIEW_MS = 60_000
 
 /** Resolves when all has ended, within the time that a stop may take. */
 export async function runService(app: App, options: ServiceOptions): Promise<void> {
@@ -69,8 +72,52 @@ async function execute(
   if (outcome.state !== 'interrupted') await Promise.all(begun)
   onNote?.(`${task.kind} of ${task.job}: ${outcome.state}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`)
   // A stop must not wait for a mail server.
-  if (outcome.results.length > 0 && outcome.state !== 'interrupted') await app.tell(outcome.results, { signal })
+  if (outcome.state === 'interrupted' || job === undefined) return outcome
+  const { opened } = review(app, job)
+  // What is known to be wrong is not told with every run, but reminded of.
+  const known = opened.length > 0 ? [] : (['failure', 'warning'] as const)
+  await app.tell(outcome.results, { signal, known })
+  for (const incident of opened) app.history().incidents.told(incident.id)
   return outcome
+}
+
+function review(app: App, job: Job): { opened: Incident[]; closed: Incident[] } {
+  const catalogue = app.history()
+  const now = app.clock.now()
+  const expected = recurrencesOf(app).flatMap((one): Expected[] => {
+    if (one.job !== job.name || one.kind !== 'backup') return []
+    const state = catalogue.service.state(one.name)
+    if (state === undefined) return []
+    const paused = state.pausedUntil !== undefined && state.pausedUntil > now
+    return [{ times: timesOfRecurrence(one), since: firstDue(app, one, state.cursor), paused }]
+  })
+  return catalogue.incidents.review(job.name, findingsOf(catalogue, job, expected, now))
+}
+
+/** A schedule counts from its first time in the ledger: what is new is not overdue at once. */
+function firstDue(app: App, { name }: Recurrence, cursor: Date): Date {
+  const first = app.history().service.firstSlot(name)
+  return first === undefined ? cursor : new Date(first.getTime() - 1)
+}
+
+/** What no run tells: runs that did not come, proofs that are too old, and what nobody acknowledged. */
+export async function reviewAll(app: App): Promise<void> {
+  const catalogue = app.history()
+  const now = app.clock.now()
+  for (const job of Object.values(app.settings.jobs).filter(({ enabled }) => enabled)) {
+    const { opened, closed } = review(app, job)
+    const silent = ({ kind }: Incident): boolean => kind === 'overdue' || kind === 'proof'
+    for (const incident of opened.filter(silent)) {
+      catalogue.incidents.told(incident.id)
+      await app.tellIncident(incident, 'overdue')
+    }
+    for (const incident of closed.filter(silent)) await app.tellIncident(incident, 'recovered')
+  }
+  for (const incident of catalogue.incidents.list({ open: true, limit: 1000 })) {
+    if (!needsReminder(incident, now)) continue
+    catalogue.incidents.told(incident.id)
+    await app.tellIncident(incident, incident.kind === 'overdue' || incident.kind === 'proof' ? 'overdue' : 'failure')
+  }
 }
 
 /** One scheduler at a time works; the others stand by. */
@@ -79,6 +126,8 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
   const catalogue = app.history()
   let lease: Lease | undefined
   let tidied = -Infinity
+  // What was due while nothing ran has its chance first.
+  let reviewed = clock.monotonic()
   const scheduler = schedulerOf(app)
   while (!signal.aborted) {
     let rest = TICK_MS
@@ -91,6 +140,10 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
       else {
         catalogue.reapRuns()
         scheduler.tick()
+        if (clock.monotonic() - reviewed > REVIEW_MS) {
+          reviewed = clock.monotonic()
+          await reviewAll(app)
+        }
         if (clock.monotonic() - tidied > DAY_MS) {
           tidied = clock.monotonic()
           catalogue.service.tidy(new Date(clock.now().getTime() - LEDGER_MS))
@@ -134,6 +187,13 @@ export function recurrencesOf(app: App): Recurrence[] {
   const configured = Object.values(jobs).flatMap((job) => (job.enabled ? ofJob(job) : []))
   const added = app.history().service.added()
   return [...configured, ...added.filter(({ job }) => jobs[job]?.enabled === true)]
+}
+
+/** When it comes next, a pause considered. */
+export function nextDue(app: App, recurrence: Recurrence): Date | undefined {
+  const now = app.clock.now()
+  const paused = app.history().service.state(recurrence.name)?.pausedUntil
+  return timesOfRecurrence(recurrence).next(paused !== undefined && paused > now ? paused : now)
 }
 
 function ofJob(job: Job): Recurrence[] {

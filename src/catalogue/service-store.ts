@@ -115,6 +115,10 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
       })
       return (rows as unknown as SlotRow[]).map(readSlot)
     },
+    firstSlot(recurrence) {
+      const { due } = sql.firstSlot.get(recurrence) as { due: number | null }
+      return due === null ? undefined : new Date(due)
+    },
     tasks(state) {
       const rows = (state === undefined ? sql.tasks.all() : sql.tasksIn.all(state)) as unknown as TaskRow[]
       return rows.map((row) => ({ ...readTask(row), state: row.state, ...(row.owner && { by: nameOf(row.owner) }) }))
@@ -244,6 +248,7 @@ function statements(database: Database) {
        WHERE due >= :since AND (:recurrence IS NULL OR recurrence = :recurrence) AND (:job IS NULL OR job = :job)
        ORDER BY due DESC LIMIT :limit`,
     ),
+    firstSlot: database.prepare('SELECT min(due) AS due FROM slot WHERE recurrence = ?'),
     insertTask: database.prepare(
       `INSERT INTO task (id, job, recurrence, due, not_before, state, run, body) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)`,
     ),

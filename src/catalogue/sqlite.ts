@@ -8,8 +8,10 @@ import { processIdentity, processState, type ProcessIdentity } from '../base/pro
 import { openDatabase, type Database } from '../base/sqlite.ts'
 import type { Backup, BackupFilter } from '../model/backup.ts'
 import type { Catalogue, RunFilter } from '../model/catalogue.ts'
+import type { IncidentStore } from '../model/incident.ts'
 import type { Run } from '../model/run.ts'
 import type { ServiceStore } from '../model/service.ts'
+import { incidentStore } from './incidents.ts'
 import { leaseOwner, takeLease } from './lease.ts'
 import { migrate } from './migrate.ts'
 import { parseBackup, parseRun } from './rows.ts'
@@ -21,6 +23,7 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   const database = openCatalogue(path)
   const statement = statements(database)
   let service: ServiceStore | undefined
+  let incidents: IncidentStore | undefined
 
   function transaction(work: () => void): void {
     database.exec('BEGIN IMMEDIATE')
@@ -54,6 +57,9 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   return {
     get service() {
       return (service ??= serviceStore(database, clock))
+    },
+    get incidents() {
+      return (incidents ??= incidentStore(database, clock))
     },
     saveRun,
     run(id) {

@@ -39,6 +39,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'secret', load: () => import('./commands/secret.ts') },
   { name: 'notify', load: () => import('./commands/notify.ts') },
   { name: 'doctor', load: () => import('./commands/doctor.ts') },
+  { name: 'alert', load: () => import('./commands/alert.ts') },
   { name: 'schedule', load: () => import('./commands/schedule.ts') },
   { name: 'server', aliases: ['scheduler', 'worker'], load: () => import('./commands/server.ts') },
   { name: 'completion', load: () => import('./commands/completion.ts') },

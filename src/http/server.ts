@@ -1,9 +1,10 @@
-/** Health and readiness, until the API comes. */
+/** Health, readiness and metrics, until the API comes. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { App } from '../app.ts'
-import { AppError, errno } from '../base/errors.ts'
+import { AppError, errno, toAppError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
+import { metricsText } from './metrics.ts'
 
 export interface RunningServer {
   url: string
@@ -18,13 +19,16 @@ export async function startServer(app: App, options: { listen?: string } = {}): 
   app.history().reapRuns()
 
   const server = createServer((request, response) => {
-    const { status, body } =
-      request.method === 'GET' || request.method === 'HEAD'
-        ? answer(app, request.url ?? '/')
-        : { status: 405, body: problem('usage.invalid', 'only GET is answered here', '') }
-    const text = JSON.stringify(body)
+    const {
+      status,
+      body,
+      type = 'application/json; charset=utf-8',
+    } = request.method === 'GET' || request.method === 'HEAD'
+      ? answer(app, request.url ?? '/')
+      : { status: 405, body: problem('usage.invalid', 'only GET is answered here', '') }
+    const text = typeof body === 'string' ? body : JSON.stringify(body)
     response.writeHead(status, {
-      'content-type': 'application/json; charset=utf-8',
+      'content-type': type,
       'content-length': Buffer.byteLength(text),
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
@@ -66,7 +70,7 @@ function address(listen: string): { host: string; port: number } {
   return { host: match[1] ?? (match[2] || '127.0.0.1'), port }
 }
 
-function answer(app: App, url: string): { status: number; body: unknown } {
+function answer(app: App, url: string): { status: number; body: unknown; type?: string } {
   const { pathname } = new URL(url, 'http://localhost')
   if (pathname === '/healthz') return { status: 200, body: { status: 'ok', version: VERSION } }
   if (pathname === '/readyz') {
@@ -77,12 +81,20 @@ function answer(app: App, url: string): { status: number; body: unknown } {
       return { status: 503, body: { status: 'unready', catalogue: error instanceof Error ? error.message : 'failed' } }
     }
   }
+  if (pathname === '/metrics') {
+    try {
+      return { status: 200, body: metricsText(app), type: 'text/plain; version=0.0.4; charset=utf-8' }
+    } catch (error) {
+      const { code, message, hint } = toAppError(error, 'catalogue.failed')
+      return { status: 503, body: problem(code, message, hint) }
+    }
+  }
   return {
     status: 404,
     body: problem(
       'storage.not-found',
       `there is nothing at ${pathname}`,
-      'This version answers /healthz and /readyz; the API and the page come later.',
+      'This version answers /healthz, /readyz and /metrics; the API and the page come later.',
     ),
   }
 }

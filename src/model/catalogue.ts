@@ -1,5 +1,6 @@
 import type { Backup, BackupFilter } from './backup.ts'
 import type { ServiceStore } from './service.ts'
+import type { IncidentStore } from './incident.ts'
 import type { Run, RunKind, RunStatus } from './run.ts'
 
 /**
@@ -9,6 +10,8 @@ import type { Run, RunKind, RunStatus } from './run.ts'
 export interface Catalogue {
   /** What the scheduler and the workers keep. */
   readonly service: ServiceStore
+  /** What is wrong, and was. */
+  readonly incidents: IncidentStore
   /** Stores the run whole, new or changed. */
   saveRun(run: Run): void
   run(id: string): Run | undefined

@@ -22,6 +22,8 @@ export interface Notifier {
   readonly name: string
   /** The events that it wants. */
   readonly on: readonly NotifyEvent[]
+  /** Wants to hear of each run, also of what is known to be wrong. */
+  readonly everyRun?: true
   /** Rejects with `notify.failed`, saying what the other side answered. */
   send(notification: Notification, options?: { signal?: AbortSignal }): Promise<void>
 }

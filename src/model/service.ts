@@ -91,6 +91,8 @@ export interface ServiceStore {
   record(slots: readonly NewSlot[], cursors: readonly Cursor[], onTask?: (task: Task) => void): Task[]
   /** A task that no schedule asked for. Undefined when the job has one that waits or works. */
   enqueue(task: Task): Task | undefined
+  /** The first due time that is known of it. */
+  firstSlot(recurrence: string): Date | undefined
   slots(filter: { recurrence?: string; job?: string; since?: Date; limit?: number }): Slot[]
   tasks(state?: TaskState): (Task & { state: TaskState; by?: string })[]
 

@@ -1,5 +1,6 @@
 import { redact } from '../base/redact.ts'
 import { formatSize } from '../base/units.ts'
+import type { Incident } from '../model/incident.ts'
 import type { Notification, NotifyEvent } from '../model/notify.ts'
 import type { RunReport } from '../model/report.ts'
 import type { Run } from '../model/run.ts'
@@ -30,6 +31,27 @@ export function startNotification(run: Run, host: string): Notification {
   const text = `${run.job} begins on ${host}.\n`
   const title = oneLine(`Holdfast: ${run.job} begins on ${host}`)
   return { event: 'start', title, text, html: html`<p>${text}</p>`.text, runs: [run], host, time: run.createdAt }
+}
+
+/** Something that is wrong, still, or again right, apart from any run. */
+export function incidentNotification(incident: Incident, event: NotifyEvent, host: string, time: Date): Notification {
+  const { kind, job, vault, message, hint, openedAt } = incident
+  const what = `${job}${vault === undefined ? '' : ` → ${vault}`}`
+  const title = oneLine(`Holdfast: ${what} ${event === 'recovered' ? 'is right again' : WORDS[kind]} on ${host}`)
+  const text = redact(
+    [`${kind}: ${message}`, ...(hint === undefined ? [] : [hint]), `since ${outcome.showTime(openedAt)}`].join('\n'),
+  )
+  return { event, title, text, html: html`<p>${text}</p>`.text, runs: [], host, time }
+}
+
+const WORDS: Record<Incident['kind'], string> = {
+  failure: 'still fails',
+  damage: 'is damaged',
+  unreachable: 'cannot be reached',
+  config: 'is set up wrongly',
+  overdue: 'is overdue',
+  proof: 'was not proved to restore for too long',
+  warning: 'has warnings',
 }
 
 /** What `notify test` sends. */

@@ -17,11 +17,17 @@ export interface Delivery {
 export async function notifyAll(
   report: RunReport,
   notifiers: readonly Notifier[],
-  options: { wantedBy: (job: string) => readonly string[]; signal?: AbortSignal },
+  options: {
+    wantedBy: (job: string) => readonly string[]
+    /** Events that were told before. */
+    known?: readonly NotifyEvent[]
+    signal?: AbortSignal
+  },
 ): Promise<Delivery[]> {
   const deliveries = notifiers.map(async (notifier): Promise<Delivery[]> => {
     const own = narrowed(report, (job) => options.wantedBy(job).includes(notifier.name))
-    const event = eventsOf(own).find((one) => notifier.on.includes(one))
+    const known = notifier.everyRun === true ? [] : (options.known ?? [])
+    const event = eventsOf(own).find((one) => notifier.on.includes(one) && !known.includes(one))
     if (event === undefined) return []
     const delivery = { notifier: notifier.name, event }
     try {

@@ -14,6 +14,7 @@ export function healthchecks(settings: Extract<ServiceNotifySettings, { type: 'h
   return {
     name: settings.name,
     on: settings.on,
+    everyRun: true,
     async send(notification, { signal } = {}) {
       const { runs, text } = notification
       const base = (await settings.url.read()).replace(/\/+$/, '')

@@ -93,8 +93,5 @@ function reasonOf(error: unknown, limit: AbortSignal): string {
 /** Services put their secrets into the path, and some say it again in their answer. */
 function withoutPath(text: string, { pathname, searchParams }: URL): string {
   const parts = [...pathname.split('/'), ...searchParams.values()].filter((part) => part.length >= LIKE_A_SECRET)
-  return parts.reduce(
-    (rest, part) => rest.replaceAll(part, REDACTED),
-    text,
-  )
+  return parts.reduce((rest, part) => rest.replaceAll(part, REDACTED), text)
 }

@@ -56,6 +56,7 @@ async function prove(deps: Deps, task: Task, job: Job, openers: Openers, signal:
         source: backup.source,
         assertions: job.verify.assert,
       })
+      deps.catalogue.saveBackup({ ...backup, proof: { level: report.level, at: deps.clock.now() } })
       handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks }
       if (report.ok) return
       const why = report.checks.find(({ ok }) => !ok)?.detail ?? 'see the log'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -63,9 +63,18 @@ test('the server runs jobs and restore tests on their schedules, writes each due
     `  web: { ${FILES}, schedule: '*/2 * * * * *', verify: { restoreTest: { every: 3s, level: V3 } } }`,
   )
   const server = start(t, hf, 'server')
+  said(server)
   await until('a proof', async () =>
     (await slots(hf)).find(({ recurrence, state }) => recurrence === 'web/verify' && state === 'done'),
   )
+  const url = /http:\/\/[\d.:]+/.exec(said(server))?.[0] ?? ''
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  assert.match(metrics, /^holdfast_job_last_success_timestamp_seconds\{job="web"\} \d+/m)
+  assert.match(metrics, /^holdfast_job_last_proof_timestamp_seconds\{job="web"\} \d+/m)
+  assert.match(metrics, /^holdfast_job_overdue\{job="web"\} 0$/m)
+  assert.match(metrics, /^holdfast_vault_backups\{vault="v"\} [1-9]/m)
+  for (const line of metrics.trim().split('\n'))
+    assert.match(line, /^(# (HELP|TYPE) holdfast_\w+ \S.*|holdfast_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [\d.e+]+)$/)
   server.child.kill('SIGTERM')
   const { code, stderr } = await server.ended
   assert.equal(code, 0, stderr)
@@ -171,3 +180,44 @@ function said({ child }: ReturnType<Holdfast['start']>): string {
   return ''
 }
 const texts = new WeakMap<object, { text: string }>()
+
+test('a job that fails again and again is told once; when it is good again that is told, and the alert is over', async (t) => {
+  const hf = world(
+    t,
+    `  web: { ${FILES}, schedule: '* * * * * *', hooks: { before: ["test ! -e broken"] } }
+notify: { log: { type: command, command: 'cat >> told; echo >> told', on: [failure, recovered] } }`,
+  )
+  writeFileSync(join(hf.dir, 'broken'), '')
+  const server = start(t, hf, 'server')
+  await until('three failures', async () => ((await failures(hf)) >= 3 ? true : undefined))
+  const told = (): { event: string }[] =>
+    readFileSync(join(hf.dir, 'told'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { event: string })
+  assert.deepEqual(
+    told().map(({ event }) => event),
+    ['failure'],
+  )
+  const [alert] = await hf.json<{ id: string; kind: string; count: number; message: string }[]>(['alert', 'list'])
+  assert.equal(alert?.kind, 'failure')
+  assert.ok(alert.count >= 2)
+  assert.match(alert.message, /hook of web ended with exit code 1/)
+  assert.equal((await hf.json<{ state: string }[]>(['job', 'list']))[0]?.state, 'bad')
+  assert.equal((await hf.run(['alert', 'ack', alert.id.slice(0, 8)])).code, 0)
+
+  rmSync(join(hf.dir, 'broken'))
+  await until('the alert to be over', async () =>
+    (await hf.json<unknown[]>(['alert', 'list'])).length === 0 ? true : undefined,
+  )
+  assert.deepEqual(
+    told().map(({ event }) => event),
+    ['failure', 'recovered'],
+  )
+  assert.equal((await hf.json<{ state: string }[]>(['job', 'list']))[0]?.state, 'ok')
+  server.child.kill('SIGTERM')
+  assert.equal((await server.ended).code, 0)
+})
+
+const failures = async (hf: Holdfast): Promise<number> =>
+  (await hf.json<Listed[]>(['run', 'list', '--status', 'failed', '--limit', '100'])).length

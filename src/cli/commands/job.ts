@@ -45,11 +45,14 @@ export function register(program: Command, context: Context): void {
 
 async function list(context: Context): Promise<void> {
   const app = await context.app()
+  const { stateOf } = await import('../../operations/incidents.ts')
   const jobs = Object.values(app.settings.jobs).map((job) => {
     const [last] = app.history().runs({ job: job.name, kind: 'backup', limit: 1 })
     const good = app.history().backups({ job: job.name }).at(-1)
+    const incidents = app.history().incidents.list({ job: job.name, open: true })
     return {
       name: job.name,
+      ...stateOf(incidents, good !== undefined),
       enabled: job.enabled,
       source: job.source.type,
       vaults: job.vaults,
@@ -63,15 +66,17 @@ async function list(context: Context): Promise<void> {
     jobs.length === 0
       ? 'no jobs are configured'
       : table(
-          ['JOB', 'SOURCE', 'VAULTS', 'LAST RUN', 'STATUS', 'LAST BACKUP', 'PROOF'],
+          ['JOB', 'STATE', 'SOURCE', 'VAULTS', 'LAST RUN', 'STATUS', 'LAST BACKUP', 'PROOF', ''],
           jobs.map((job) => [
             job.enabled ? job.name : `${job.name} (off)`,
+            job.state,
             job.source,
             job.vaults.join(','),
             job.lastRun?.at.toISOString().slice(0, 19) ?? '–',
             job.lastRun?.status ?? 'never',
             job.lastBackup?.id ?? '–',
             job.lastBackup?.proof.level ?? '–',
+            job.why ?? '',
           ]),
         ),
   )

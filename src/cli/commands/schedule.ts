@@ -95,12 +95,12 @@ async function all(app: App): Promise<Recurrence[]> {
 
 async function list(context: Context): Promise<void> {
   const app = await context.app()
-  const { timesOfRecurrence } = await import('../../jobs/scheduler.ts')
+  const { nextDue } = await import('../../service.ts')
   const shown = (await all(app)).map((one): Shown => {
     const state = app.history().service.state(one.name)
     const now = app.clock.now()
     const paused = state?.pausedUntil !== undefined && state.pausedUntil > now ? state.pausedUntil : undefined
-    const next = timesOfRecurrence(one).next(paused ?? now)
+    const next = nextDue(app, one)
     return {
       name: one.name,
       job: one.job,

@@ -51,6 +51,8 @@ export function register(program: Command, context: Context): void {
             assertions: options.assert ?? app.settings.jobs[backup.job]?.verify.assert ?? [],
             ...(options.scratch !== undefined && { scratchDir: options.scratch }),
           })
+          if (context.options.dryRun !== true)
+            app.deps.catalogue.saveBackup({ ...backup, proof: { level: report.level, at: app.clock.now() } })
           handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks }
           return report
         },

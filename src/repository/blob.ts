@@ -1,5 +1,8 @@
 /** A sealed blob as it lies in a pack. docs/formats/repository.md §4. */
-import { unseal, type SealKey } from './crypto.ts'
+import { hash } from 'node:crypto'
+import type { Bytes } from '../base/bytes.ts'
+import { zstdExpander } from '../base/zstd-frames.ts'
+import { unseal, unsealInto, type SealKey } from './crypto.ts'
 import { idOf, type BlobType } from './ids.ts'
 import { damaged } from './parse.ts'
 import { expandTo } from './zstd.ts'
@@ -21,4 +24,39 @@ export function decodeBlob(
   if (content === undefined) throw damaged(what, 'it cannot be expanded')
   if (idOf(content) !== id) throw damaged(what, 'its content is not that of its id')
   return content
+}
+
+const expand = zstdExpander()
+const memories = new Map<string, Uint8Array>()
+
+/** Memory of this thread for one purpose; what it held before is gone. */
+export function memoryFor(purpose: 'compressed' | 'opened' | 'expanded', size: number): Uint8Array {
+  const known = memories.get(purpose)
+  if (known !== undefined && known.length >= size) return known
+  const memory = Buffer.allocUnsafeSlow(Math.max(size, 640 * 1024))
+  memories.set(purpose, memory)
+  return memory
+}
+
+/** Whether it opens, as for a restore: decrypted, expanded, hashed. In memory that is used again and again. */
+export function opens(
+  key: SealKey,
+  sealed: Bytes,
+  { id, contentLength, compressed }: { id: Bytes; contentLength: number; compressed: boolean },
+): boolean {
+  const opened = memoryFor('opened', sealed.length)
+  let size = unsealInto(key, sealed, opened)
+  if (size === -1 || contentLength > MAX_BLOB) return false
+  let content = opened.subarray(0, size)
+  if (compressed) {
+    // A byte more, so that a frame which holds more shows.
+    const expanded = memoryFor('expanded', contentLength + 1)
+    try {
+      size = expand(content, expanded)
+    } catch {
+      return false
+    }
+    content = expanded.subarray(0, size)
+  }
+  return size === contentLength && hash('sha256', content, 'buffer').equals(id)
 }

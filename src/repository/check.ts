@@ -1,14 +1,14 @@
 /** Whether what is stored is what was written: packs by name and size, by their bytes, and every blob by itself. */
-import { createHash } from 'node:crypto'
 import { isAppError, type AppError } from '../base/errors.ts'
 import { displayPath } from '../base/paths.ts'
-import { throwIfAborted } from '../base/streams.ts'
 import type { CheckOptions, CheckResult, Damage } from '../model/vault.ts'
+import { examinePacks } from './examine-packs.ts'
 import { keyOfFile } from './ids.ts'
 import { entryLength } from './pack-header.ts'
+import { markUsed } from './pack-plan.ts'
 import { SEAL_OVERHEAD } from './crypto.ts'
 import { walkTree } from './read.ts'
-import { inParallel, listFiles, readBlob, type IndexedRepository } from './repository.ts'
+import { listFiles, type IndexedRepository } from './repository.ts'
 import type { StoredSnapshot } from './snapshot.ts'
 
 const PATHS_SHOWN = 20
@@ -29,11 +29,17 @@ export async function examine(
     notes: [],
   }
   const used = await usedPacks(repository, snapshots, result, options)
-  const bad = await checkPacks(repository, used, depth, result, options)
-  const badBlobs = depth === 'blobs' ? await checkBlobs(repository, snapshots, bad, result, options) : new Set<string>()
-  if (bad.size > 0 || badBlobs.size > 0) await tellPaths(repository, snapshots, bad, badBlobs, result, options)
+  const findings: Findings = { examined: new Set(), badBlobs: new Set() }
+  const bad = await checkPacks(repository, used, depth, result, options, findings)
+  if (bad.size > 0) await tellPaths(repository, snapshots, bad, findings, result, options)
   result.ok = result.damage.length === 0
   return result
+}
+
+/** Packs that were read blob by blob, and ids of the blobs that cannot be opened. */
+interface Findings {
+  examined: Set<number>
+  badBlobs: Set<string>
 }
 
 const named = (key: string, problem: string, backups: string[] = [], paths: string[] = []): Damage => ({
@@ -48,6 +54,37 @@ const cancelOf = ({ signal }: CheckOptions): { signal?: AbortSignal } => (signal
 
 /** Numbers of the packs that hold something of the snapshots; what no index knows is damage at once. */
 async function usedPacks(
+  repository: IndexedRepository,
+  snapshots: readonly StoredSnapshot[],
+  result: CheckResult,
+  options: CheckOptions,
+): Promise<Set<number>> {
+  const packs = await packsOfWhole(repository, snapshots, options)
+  if (packs !== undefined) return packs
+  return packsOfDamaged(repository, snapshots, result, options)
+}
+
+/** Each tree is read once, however many snapshots have it; undefined when something is missing or cannot be read. */
+async function packsOfWhole(
+  repository: IndexedRepository,
+  snapshots: readonly StoredSnapshot[],
+  options: CheckOptions,
+): Promise<Set<number> | undefined> {
+  const { index } = repository
+  try {
+    const trees = snapshots.map(({ snapshot }) => snapshot.tree)
+    const { used, missing } = await markUsed(repository, trees, cancelOf(options))
+    if (missing.length > 0) return undefined
+    const packs = new Set<number>()
+    for (const [entry, isUsed] of used.entries()) if (isUsed === 1) packs.add(index.place(entry).pack)
+    return packs
+  } catch (error) {
+    if (isAppError(error, 'backup.damaged')) return undefined
+    throw error
+  }
+}
+
+async function packsOfDamaged(
   repository: IndexedRepository,
   snapshots: readonly StoredSnapshot[],
   result: CheckResult,
@@ -89,6 +126,7 @@ async function checkPacks(
   depth: Depth,
   result: CheckResult,
   options: CheckOptions & { wholeVault?: boolean },
+  { examined, badBlobs }: Findings,
 ): Promise<Map<number, string>> {
   const { packs, storage, index } = repository
   const expected = new Float64Array(packs.count).fill(SEAL_OVERHEAD + 4)
@@ -114,54 +152,28 @@ async function checkPacks(
   if (depth === 'sizes') return bad
   const share = options.readDataShare ?? 1
   const read = wanted.filter((number) => !bad.has(number) && Math.random() < share)
-  await inParallel(read, 2, async (number) => {
-    throwIfAborted(options.signal)
-    const sum = createHash('sha256')
-    try {
-      for await (const chunk of storage.get(keyOfFile('data', packs.id(number)), cancelOf(options))) {
-        sum.update(chunk)
-        result.checked.bytes += chunk.length
-      }
-      if (sum.digest('hex') !== packs.id(number)) bad.set(number, 'has other bytes than were written')
-    } catch (error) {
-      if (!isAppError(error, 'storage.not-found', 'storage.truncated')) throw error
-      bad.set(number, error.message)
-    }
-    const { objects, bytes } = result.checked
-    const counters = { filesDone: objects, bytesDone: bytes, bytesStored: 0, current: packs.id(number) }
-    options.onProgress?.({ type: 'progress', stage: 'check', counters })
-  })
-  return bad
-}
-
-/** Ids of data blobs that do not open, in packs that seem whole. Each is read once. */
-async function checkBlobs(
-  repository: IndexedRepository,
-  snapshots: readonly StoredSnapshot[],
-  bad: ReadonlyMap<number, string>,
-  result: CheckResult,
-  options: CheckOptions,
-): Promise<Set<string>> {
-  const { index } = repository
-  const seen = new Uint8Array(index.count)
-  const broken = new Set<string>()
-  for (const { snapshot } of snapshots) {
-    const walk = walkTree(repository, snapshot.tree, { ...cancelOf(options), onUnreadable: () => undefined })
-    for await (const { node } of walk) {
-      for (const blob of node.content ?? []) {
-        const entry = index.find('data', blob)
-        if (entry === -1 || seen[entry] === 1 || bad.has(index.place(entry).pack)) continue
-        seen[entry] = 1
-        try {
-          result.checked.bytes += (await readBlob(repository, 'data', blob, cancelOf(options))).length
-        } catch (error) {
-          if (!isAppError(error, 'backup.damaged')) throw error
-          broken.add(blob)
+  await examinePacks(
+    repository,
+    read.map((number) => ({ number, size: expected[number] as number })),
+    {
+      ...cancelOf(options),
+      blobs: depth === 'blobs',
+      onPack(number, { problem, bad: broken }, bytes) {
+        result.checked.bytes += bytes
+        if (problem !== undefined) bad.set(number, problem)
+        if (depth === 'blobs') examined.add(number)
+        for (const entry of broken) badBlobs.add(index.idOf(entry))
+        const counters = {
+          filesDone: result.checked.objects,
+          bytesDone: result.checked.bytes,
+          bytesStored: 0,
+          current: packs.id(number),
         }
-      }
-    }
-  }
-  return broken
+        options.onProgress?.({ type: 'progress', stage: 'check', counters })
+      },
+    },
+  )
+  return bad
 }
 
 /** One damage for each bad pack, with the snapshots and files that it touches. */
@@ -169,7 +181,7 @@ async function tellPaths(
   repository: IndexedRepository,
   snapshots: readonly StoredSnapshot[],
   bad: ReadonlyMap<number, string>,
-  badBlobs: ReadonlySet<string>,
+  { examined, badBlobs }: Findings,
   result: CheckResult,
   options: CheckOptions,
 ): Promise<void> {
@@ -180,10 +192,9 @@ async function tellPaths(
     const entry = index.find(type, blob)
     if (entry === -1) return
     const { pack } = index.place(entry)
-    if (badBlobs.has(blob) && !hits.has(pack))
-      hits.set(pack, named(keyOfFile('data', packs.id(pack)), 'holds a blob that is not what it was'))
     const damage = hits.get(pack)
-    if (damage === undefined || (!bad.has(pack) && !badBlobs.has(blob))) return
+    // Of a pack that was read blob by blob it is known which are lost.
+    if (damage === undefined || (examined.has(pack) && !badBlobs.has(blob))) return
     if (!damage.backups.includes(snapshot)) damage.backups.push(snapshot)
     const shown = displayPath(`/${path}`)
     if (damage.paths.includes(shown)) return

@@ -55,7 +55,9 @@ export async function markUsed(
   while (level.length > 0) {
     const next: string[] = []
     await inParallel(level, 4, async (id) => {
-      for (const { content, subtree } of await readTree(repository, id, cancel)) {
+      for (const { content, subtree, type, name } of await readTree(repository, id, cancel)) {
+        if ((type === 'file' && content === null) || (type === 'dir' && subtree === undefined))
+          missing.add(`what is in ${name} of tree ${id}`)
         for (const blob of content ?? []) mark('data', blob)
         if (subtree !== undefined && mark('tree', subtree)) next.push(subtree)
       }

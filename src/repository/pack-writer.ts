@@ -5,9 +5,10 @@
 import { hash } from 'node:crypto'
 import type { Bytes } from '../base/bytes.ts'
 import { AppError } from '../base/errors.ts'
-import { zstdCompressor, zstdExpander, type FrameFunction } from '../base/zstd-frames.ts'
+import { zstdCompressor, type FrameFunction } from '../base/zstd-frames.ts'
 import type { BlobIndex } from './blob-index.ts'
-import { SEAL_OVERHEAD, sealInto, unsealInto, type SealKey } from './crypto.ts'
+import { memoryFor, opens } from './blob.ts'
+import { SEAL_OVERHEAD, sealInto, type SealKey } from './crypto.ts'
 import { ID_LENGTH, type BlobType } from './ids.ts'
 import { entryLength, encodeHeader } from './pack-header.ts'
 
@@ -69,21 +70,11 @@ export interface WriterCounts {
 
 /** What all writers of a thread share, as each works to its end before another one begins. */
 const compressors = new Map<number, FrameFunction>()
-const expand = zstdExpander()
-const memories = new Map<string, Uint8Array>()
 
 function compressorOf(level: number): FrameFunction {
   const known = compressors.get(level) ?? zstdCompressor(level)
   compressors.set(level, known)
   return known
-}
-
-function memoryFor(purpose: 'compressed' | 'opened' | 'expanded', size: number): Uint8Array {
-  const known = memories.get(purpose)
-  if (known !== undefined && known.length >= size) return known
-  const memory = Buffer.allocUnsafeSlow(Math.max(size, 640 * 1024))
-  memories.set(purpose, memory)
-  return memory
 }
 
 export class PackWriter {
@@ -165,16 +156,7 @@ export class PackWriter {
   #verify(id: Buffer, length: number, contentLength: number): void {
     const { key } = this.#settings
     const sealed = (this.#pack as Uint8Array).subarray(this.#length, this.#length + length)
-    const opened = memoryFor('opened', length)
-    let size = unsealInto(key, sealed, opened)
-    let content = opened.subarray(0, Math.max(0, size))
-    if (size !== -1 && this.#compress !== undefined) {
-      // A byte more, so that a frame which holds more shows.
-      const expanded = memoryFor('expanded', contentLength + 1)
-      size = expand(content, expanded)
-      content = expanded.subarray(0, size)
-    }
-    if (size === contentLength && id.equals(hash('sha256', content, 'buffer'))) return
+    if (opens(key, sealed, { id, contentLength, compressed: this.#compress !== undefined })) return
     throw new AppError('run.failed', 'a blob could not be read back right after it was made', {
       hint: 'The memory or the processor of this machine makes mistakes: test it before you trust any backup.',
     })

@@ -29,6 +29,9 @@ import { toBackup } from './to-backup.ts'
 import { readUnpacked } from './unpacked.ts'
 import { DEFAULT_LEVEL } from './zstd.ts'
 
+/** Unfinished writes are older than any that is still at work. */
+const SWEEP_AGE_MS = 60 * 60_000
+
 export interface RepositoryVaultOptions {
   storage: Storage
   settings: Pick<VaultSettings, 'name' | 'password' | 'compression'>
@@ -152,7 +155,17 @@ export function vaultOf(
       const { snapshot } = await find(id)
       await changeNotes(repository, id, snapshot.tags ?? [], change)
     },
-    tidy: async (cancel = {}) => ({ removed: await removeDeadLocks(repository, { clock, ...cancel }), bytes: 0 }),
+    async tidy(cancel = {}) {
+      const locks = await removeDeadLocks(repository, { clock, ...cancel })
+      try {
+        const { removed, bytes } = await storage.sweep(new Date(clock.now().getTime() - SWEEP_AGE_MS), cancel)
+        return { removed: removed + locks, bytes }
+      } catch (error) {
+        // Who may only add has no right to look for what others left.
+        if (!isAppError(error, 'storage.denied', 'storage.unsupported')) throw error
+        return { removed: locks, bytes: 0 }
+      }
+    },
     keys: keyRing(repository, clock),
     async unlock({ all, ...cancel }) {
       const notes: string[] = []

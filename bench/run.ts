@@ -1,8 +1,8 @@
 /**
- * `npm run bench`: Holdfast beside tar, zstd and gzip, in turns, on material that is made first.
+ * `npm run bench`: Holdfast beside tar, zstd, gzip and restic, in turns, on material that is made first.
  *
  *   --quick           a tenth of the files, 1 GiB instead of 8, one run each: about a minute or two
- *   --only NAMES      of the cases, such as zstd,restore,list
+ *   --only NAMES      of the cases, such as zstd,restore,list, or repo for all of repositories
  *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), start
  *   --runs N          turns of each command (3)
  *   --dir FOLDER      for material, vaults and results (default: holdfast-bench in the folder for temporary files)
@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { casesFor, startCases, vaultOfMany, type Case } from './cases.ts'
 import { largeFile, mixedTree, type Material } from './material.ts'
 import { compare, medians } from './measure.ts'
+import { repositoryCases } from './repository-cases.ts'
 import { describeMachine, describeMaterial, tableOf, type Result } from './report.ts'
 
 const { values } = parseArgs({
@@ -33,7 +34,8 @@ const files = quick ? 10_000 : 100_000
 const backups = 1000
 const GIB = 1024 ** 3
 const work = join(dir, 'work')
-const wants = (list: string | undefined, name: string): boolean => list === undefined || list.split(',').includes(name)
+const wants = (list: string | undefined, name: string): boolean =>
+  list === undefined || list.split(',').some((one) => one === name || name.startsWith(`${one}-`))
 
 rmSync(work, { recursive: true, force: true })
 mkdirSync(work, { recursive: true })
@@ -57,7 +59,7 @@ if (values.write !== undefined) write(values.write)
 
 function onMaterial(label: string, material: Material): void {
   used.push({ label, material })
-  for (const one of casesFor(label, material, work)) {
+  for (const one of [...casesFor(label, material, work), ...repositoryCases(label, material, work)]) {
     if (wants(values.only, one.name) && !(material.files === 1 && one.name === 'unchanged')) runCase(one)
   }
 }

@@ -10,6 +10,8 @@ import { dumpStream } from './dump-reading.ts'
 
 /** Where a piece's bytes go. What was written belongs to the outlet. */
 export interface Outlet {
+  /** Memory to fill: what earlier pieces no longer need, where there is some. */
+  block(): Buffer
   write(bytes: Uint8Array): void
   /** Resolves when more may be written; undefined: at once. */
   ready(): Promise<void> | undefined
@@ -21,8 +23,9 @@ export interface Piece<Lane> {
 }
 
 /** Bytes in memory over all pieces, and of the piece whose turn it is before it becomes a stream. */
-const AHEAD = 48 * 1024 * 1024
-const WHOLE = 16 * 1024 * 1024
+const AHEAD = 32 * 1024 * 1024
+const WHOLE = 12 * 1024 * 1024
+export const BLOCK = 256 * 1024
 
 interface Buffered {
   path: string
@@ -53,6 +56,10 @@ export function readPieces<Lane>(
   let stopped = false
   /** All who wait for anything; few, so all are woken. */
   let waiting: (() => void)[] = []
+  const spare: Buffer[] = []
+  const reuse = (block: Uint8Array): void => {
+    if (block.byteOffset === 0 && block.buffer.byteLength === BLOCK) spare.push(Buffer.from(block.buffer))
+  }
   const change = (): void => {
     const all = waiting
     waiting = []
@@ -71,6 +78,7 @@ export function readPieces<Lane>(
   function outletOf(index: number, piece: Buffered): Outlet {
     const full = (): boolean => (index === turn ? piece.bytes >= WHOLE : total >= AHEAD || piece.bytes >= WHOLE)
     return {
+      block: () => spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK),
       write(bytes) {
         piece.blocks.push(bytes)
         piece.bytes += bytes.length
@@ -116,6 +124,7 @@ export function readPieces<Lane>(
   function release(piece: Buffered): void {
     total -= piece.bytes
     piece.bytes = 0
+    for (const block of piece.blocks) reuse(block)
     piece.blocks = []
     change()
   }
@@ -150,6 +159,7 @@ export function readPieces<Lane>(
         if (at === block.length) {
           piece.bytes -= block.length
           total -= block.length
+          reuse(block)
           block = undefined
           at = 0
           change()

@@ -8,13 +8,12 @@ import { notYet } from '../../model/later.ts'
 import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../model/source.ts'
 import { dumpFile, dumpFolder, dumpReading, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { matchesAny } from '../names.ts'
-import { readPieces, type Outlet, type Piece } from '../pieces.ts'
+import { BLOCK, readPieces, type Outlet, type Piece } from '../pieces.ts'
 import { asMongoError, connect, type Connected } from './connect.ts'
 import { aboutName, bsonPath, metadataPath, type AboutMongo } from './layout.ts'
 
 /** Collections that are read at once. */
 const AT_ONCE = 4
-const BLOCK = 256 * 1024
 
 /** Databases of a MongoDB, in the layout of mongodump: raw documents, options and indexes of each collection. */
 export function mongodb(settings: MongodbSettings): Source {
@@ -130,7 +129,7 @@ function pieceOf(collection: Collection, rows: string): RowsPiece {
 
 /** Documents as they are on the wire, one after the other. */
 async function readRaw(cursor: AsyncIterable<unknown>, outlet: Outlet): Promise<number> {
-  let block = Buffer.allocUnsafeSlow(BLOCK)
+  let block = outlet.block()
   let filled = 0
   let documents = 0
   const flush = async (): Promise<void> => {
@@ -142,7 +141,7 @@ async function readRaw(cursor: AsyncIterable<unknown>, outlet: Outlet): Promise<
     if (!(document instanceof Uint8Array)) throw new AppError('internal.bug', 'the driver parsed what it should not')
     if (filled + document.length > block.length) {
       await flush()
-      block = Buffer.allocUnsafeSlow(Math.max(BLOCK, document.length))
+      block = document.length > BLOCK ? Buffer.allocUnsafeSlow(document.length) : outlet.block()
     }
     block.set(document, filled)
     filled += document.length

@@ -4,12 +4,11 @@
  */
 import type { Column } from './packets.ts'
 import type { RowSink } from './connection.ts'
-import type { Outlet } from '../pieces.ts'
+import { BLOCK, type Outlet } from '../pieces.ts'
 
 /** Written as it comes · quoted · quoted and escaped · the same, told to be bytes · as a hexadecimal number. */
 export type ValueKind = 'number' | 'plain' | 'text' | 'binary' | 'bits'
 
-const BLOCK = 256 * 1024
 /** Statements end where a row's own bytes say so, so that an inserted row moves only the next few ends. */
 const STATEMENT_MIN = 192 * 1024
 const STATEMENT_MAX = 1024 * 1024
@@ -20,7 +19,6 @@ for (const [byte, letter] of [
   [10, 'n'],
   [13, 'r'],
   [26, 'Z'],
-  [34, '"'],
   [39, "'"],
   [92, '\\'],
 ] as const)
@@ -38,7 +36,7 @@ export interface InsertWriter extends RowSink {
 
 export function insertWriter(start: string, kinds: readonly ValueKind[], outlet: Outlet): InsertWriter {
   const head = Buffer.from(`${start}\n`)
-  let out = Buffer.allocUnsafeSlow(BLOCK)
+  let out = outlet.block()
   let o = 0
   let inStatement = 0
   let rows = 0
@@ -46,48 +44,26 @@ export function insertWriter(start: string, kinds: readonly ValueKind[], outlet:
   function room(need: number): void {
     if (o + need <= out.length) return
     if (o > 0) outlet.write(out.subarray(0, o))
-    out = Buffer.allocUnsafeSlow(Math.max(BLOCK, need))
+    out = need > BLOCK ? Buffer.allocUnsafeSlow(need) : outlet.block()
     o = 0
-  }
-
-  function text(bytes: Buffer, from: number, to: number): void {
-    out[o++] = 39
-    for (let at = from; at < to; at += 1) {
-      const byte = bytes[at] as number
-      const escape = ESCAPED[byte] as number
-      if (escape !== 0) {
-        out[o++] = 92
-        out[o++] = escape
-      } else out[o++] = byte
-    }
-    out[o++] = 39
-  }
-
-  function bits(bytes: Buffer, from: number, to: number): void {
-    out[o++] = 48
-    out[o++] = 120
-    for (let at = from; at < to; at += 1) {
-      const byte = bytes[at] as number
-      out[o++] = HEX[byte >> 4] as number
-      out[o++] = HEX[byte & 15] as number
-    }
   }
 
   function row(bytes: Buffer, from: number, to: number): void {
     room((to - from) * 2 + kinds.length * 12 + head.length + 4)
-    const begun = o
-    if (inStatement === 0) o += head.copy(out, o)
+    const into = out
+    let p = o
+    if (inStatement === 0) p += head.copy(into, p)
     else {
-      out[o++] = 44
-      out[o++] = 10
+      into[p++] = 44
+      into[p++] = 10
     }
-    out[o++] = 40
+    into[p++] = 40
     let at = from
     for (let column = 0; column < kinds.length; column += 1) {
-      if (column > 0) out[o++] = 44
+      if (column > 0) into[p++] = 44
       let size = bytes[at++] as number
       if (size === 0xfb) {
-        o += NULL.copy(out, o)
+        p += NULL.copy(into, p)
         continue
       }
       if (size === 0xfc) {
@@ -101,30 +77,13 @@ export function insertWriter(start: string, kinds: readonly ValueKind[], outlet:
         at += 8
       }
       const end = at + size
-      switch (kinds[column]) {
-        case 'number':
-          for (; at < end; at += 1) out[o++] = bytes[at] as number
-          break
-        case 'plain':
-          out[o++] = 39
-          for (; at < end; at += 1) out[o++] = bytes[at] as number
-          out[o++] = 39
-          break
-        case 'bits':
-          bits(bytes, at, end)
-          break
-        case 'binary':
-          o += BINARY.copy(out, o)
-          text(bytes, at, end)
-          break
-        default:
-          text(bytes, at, end)
-      }
+      p = value(kinds[column] as ValueKind, bytes, at, end, into, p)
       at = end
     }
-    out[o++] = 41
+    into[p++] = 41
     rows += 1
-    inStatement += o - begun
+    inStatement += p - o
+    o = p
     if (inStatement > STATEMENT_MAX || (inStatement > STATEMENT_MIN && endsHere(bytes, from, to))) end()
   }
 
@@ -152,6 +111,59 @@ export function insertWriter(start: string, kinds: readonly ValueKind[], outlet:
       o = 0
     },
   }
+}
+
+// Positions are passed and given back: variables that closures share are memory, and these loops want registers.
+
+function value(kind: ValueKind, bytes: Buffer, from: number, to: number, into: Buffer, start: number): number {
+  let p = start
+  switch (kind) {
+    case 'number':
+      return plain(bytes, from, to, into, p)
+    case 'plain':
+      into[p++] = 39
+      p = plain(bytes, from, to, into, p)
+      into[p++] = 39
+      return p
+    case 'bits':
+      into[p++] = 48
+      into[p++] = 120
+      for (let at = from; at < to; at += 1) {
+        const byte = bytes[at] as number
+        into[p++] = HEX[byte >> 4] as number
+        into[p++] = HEX[byte & 15] as number
+      }
+      return p
+    case 'binary':
+      return escaped(bytes, from, to, into, p + BINARY.copy(into, p))
+    default:
+      return escaped(bytes, from, to, into, p)
+  }
+}
+
+/** A call of the engine's own copy costs as much as some bytes copied here. */
+function plain(bytes: Buffer, from: number, to: number, into: Buffer, start: number): number {
+  if (to - from > 48) return start + bytes.copy(into, start, from, to)
+  let p = start
+  for (let at = from; at < to; at += 1) into[p++] = bytes[at] as number
+  return p
+}
+
+function escaped(bytes: Buffer, from: number, to: number, into: Buffer, start: number): number {
+  let p = start
+  into[p++] = 39
+  let clean = from
+  for (let at = from; at < to; at += 1) {
+    const escape = ESCAPED[bytes[at] as number] as number
+    if (escape === 0) continue
+    p = plain(bytes, clean, at, into, p)
+    into[p++] = 92
+    into[p++] = escape
+    clean = at + 1
+  }
+  p = plain(bytes, clean, to, into, p)
+  into[p++] = 39
+  return p
 }
 
 /** One row in sixty-four, chosen by what begins it. */

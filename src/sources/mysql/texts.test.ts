@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { isAppError } from '../../base/errors.ts'
+import { BLOCK } from '../pieces.ts'
 import { answerOf } from './auth.ts'
 import { insertWriter } from './insert-writer.ts'
 import { insertStatements } from './loader.ts'
@@ -64,6 +65,7 @@ test('a row of the protocol becomes a line of SQL', () => {
     text === undefined ? Buffer.from([0xfb]) : Buffer.concat([Buffer.from([text.length]), Buffer.from(text, 'latin1')])
   const out: Uint8Array[] = []
   const writer = insertWriter('INSERT INTO t VALUES', ['number', 'text', 'plain', 'binary', 'bits', 'text'], {
+    block: () => Buffer.alloc(BLOCK),
     write: (bytes) => out.push(bytes),
     ready: () => undefined,
   })

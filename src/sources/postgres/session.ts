@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { AppError, isAppError, type ErrorCode } from '../../base/errors.ts'
 import { feed, startProgram } from '../../base/program.ts'
-import type { Outlet } from '../pieces.ts'
+import { BLOCK, type Outlet } from '../pieces.ts'
 import { asConnectionError, type SqlOptions } from './connect.ts'
 
 export interface Session extends AsyncDisposable {
@@ -13,8 +13,6 @@ export interface Session extends AsyncDisposable {
   /** `COPY … FROM STDIN` with these rows. */
   copyIn(statement: string, rows: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>
 }
-
-const BLOCK = 256 * 1024
 
 export function openSession(
   { psql, server, database, signal, idleMs }: SqlOptions,
@@ -33,15 +31,15 @@ export function openSession(
   const done = `holdfast-${randomBytes(16).toString('hex')}`
   const mark = Buffer.from(`${done}\n`)
 
-  async function answer(take: (bytes: Buffer) => void, ready: () => Promise<void> | undefined): Promise<void> {
-    let block = Buffer.allocUnsafeSlow(BLOCK)
+  async function answer({ write, ready, block: fresh }: Outlet): Promise<void> {
+    let block = fresh()
     let filled = 0
     for (;;) {
       if (filled === block.length) {
         // The mark may lie on the border of two blocks.
         const kept = block.subarray(filled - mark.length)
-        take(block.subarray(0, filled - mark.length))
-        block = Buffer.allocUnsafeSlow(BLOCK)
+        write(block.subarray(0, filled - mark.length))
+        block = fresh()
         filled = kept.copy(block)
         await ready()
       }
@@ -49,7 +47,7 @@ export function openSession(
       if (count === 0) throw new AppError(failure, `the session with ${server.name}/${database} ended`)
       filled += count
       if (filled >= mark.length && block.subarray(filled - mark.length, filled).equals(mark)) {
-        if (filled > mark.length) take(block.subarray(0, filled - mark.length))
+        if (filled > mark.length) write(block.subarray(0, filled - mark.length))
         return
       }
     }
@@ -68,23 +66,20 @@ export function openSession(
       guarded(async () => {
         await feed(running, `${statements}\n\\echo ${done}\n`)
         const parts: Buffer[] = []
-        await answer(
-          (bytes) => parts.push(bytes),
-          () => undefined,
-        )
+        await answer(inMemory((bytes) => parts.push(Buffer.from(bytes))))
         return Buffer.concat(parts).toString().split('\n').slice(0, -1)
       }),
     copyOut: async (statement, outlet) =>
       guarded(async () => {
         await feed(running, `${statement};\n\\echo ${done}\n`)
         let rows = 0
-        await answer(
-          (bytes) => {
+        await answer({
+          ...outlet,
+          write(bytes) {
             for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) rows += 1
             outlet.write(bytes)
           },
-          () => outlet.ready(),
-        )
+        })
         return rows
       }),
     copyIn: async (statement, rows) =>
@@ -92,10 +87,7 @@ export function openSession(
         await feed(running, `${statement};\n`)
         for await (const bytes of rows) await feed(running, bytes)
         await feed(running, `\\.\n\\echo ${done}\n`)
-        await answer(
-          () => {},
-          () => undefined,
-        )
+        await answer(inMemory(() => {}))
       }),
     async [Symbol.asyncDispose]() {
       running.stdin.end()
@@ -103,3 +95,9 @@ export function openSession(
     },
   }
 }
+
+const inMemory = (write: (bytes: Uint8Array) => void): Outlet => ({
+  block: () => Buffer.allocUnsafeSlow(BLOCK),
+  write,
+  ready: () => undefined,
+})

@@ -16,7 +16,12 @@ export interface Job {
   /** Checked and kept as it is; the scheduler reads it. */
   schedule?: ScheduleSettings
   retention?: Retention
-  verify: { afterBackup: ProofLevel; restoreTest?: { every: string; level: ProofLevel }; assert: string[] }
+  verify: {
+    afterBackup: ProofLevel
+    restoreTest?: { every: string; level: ProofLevel }
+    assert: string[]
+    shrink?: number
+  }
   /** KiB a second. */
   bandwidth?: number
   /** Names of configured notifiers; all of them where the job names none. */

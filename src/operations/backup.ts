@@ -4,6 +4,8 @@ import type { Backup, BackupType, ProofLevel } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
 import type { Source } from '../model/source.ts'
 import type { BackupOutcome, Vault } from '../model/vault.ts'
+import { formatSize } from '../base/units.ts'
+import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../policy/shrink.ts'
 import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
 import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 import { verify } from './verify.ts'
@@ -22,6 +24,8 @@ export interface BackupJob {
   verifyAfter: ProofLevel
   /** The user's own, for V5. */
   assertions?: readonly string[]
+  /** A backup of a database below this share of its usual size is flagged; half by default, 0 for never. */
+  shrink?: number
   /** Applied after success. */
   retention?: Retention
   timezone?: string
@@ -57,6 +61,7 @@ export async function backup(
       deps.catalogue.saveBackup(outcome.backup)
       handle.run.summary = summaryOf(outcome)
       await prove(deps, job, vault, outcome.backup, handle)
+      await flagShrunken(deps, job, vault, outcome.backup, handle)
       const pruned = await pruneAfter(deps, job, vault, handle)
       return { ...outcome, ...(pruned && { pruned }) }
     },
@@ -105,6 +110,20 @@ async function prove(deps: Deps, job: BackupJob, vault: Vault, made: Backup, han
   const why = report.checks.find(({ ok }) => !ok)?.detail ?? 'see the log'
   if (report.damaged) throw new AppError('verify.damaged', `backup ${made.id} was stored but does not verify: ${why}`)
   handle.onWarning({ code: 'proof', message: `proved to ${report.level}, not to ${job.verifyAfter}: ${why}` })
+}
+
+/** A dump that lost much is kept, marked and told; retention then waits for somebody's word. */
+async function flagShrunken(deps: Deps, job: BackupJob, vault: Vault, made: Backup, handle: RunHandle): Promise<void> {
+  if (!SHRINK_WATCHED.includes(made.source)) return
+  const usual = shrunkenFrom(made, await vault.backups({ signal: handle.signal }), job.shrink ?? DEFAULT_SHRINK)
+  if (usual === undefined) return
+  await vault.annotate(made.id, { addTags: [SHRUNKEN] })
+  made.tags = [...made.tags, SHRUNKEN]
+  deps.catalogue.saveBackup(made)
+  handle.onWarning({
+    code: 'shrunken',
+    message: `${formatSize(made.sourceBytes)}, where ${formatSize(usual)} were usual: nothing of ${made.job} is pruned until \`holdfast tag ${made.id} --remove ${SHRUNKEN}\` agrees`,
+  })
 }
 
 /** Pruning after a backup may fail without making the backup a failure: it is a warning. */

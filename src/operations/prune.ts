@@ -4,6 +4,7 @@ import type { Backup } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
 import type { RemoveOptions, Vault } from '../model/vault.ts'
 import { planRetention } from '../policy/retention.ts'
+import { SHRUNKEN } from '../policy/shrink.ts'
 import type { Deps, RunHandle } from './recorder.ts'
 
 export interface PruneRequest {
@@ -41,12 +42,20 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
   const plan: PrunePlan = { keep: [], remove: [], applied: false, bytesFreed: 0 }
   for (const backups of byJob.values()) {
     const byId = new Map(backups.map((backup) => [backup.id, backup]))
+    const flagged = backups.filter(({ tags }) => tags.includes(SHRUNKEN)).map(({ id }) => id)
     for (const { id, keep, reasons } of planRetention(backups, request.retention, {
       now: deps.clock.now(),
       timezone: request.timezone ?? 'UTC',
     })) {
       const { job, time, storedBytes } = byId.get(id) as Backup
-      ;(keep ? plan.keep : plan.remove).push({ id, job, time, storedBytes, reasons })
+      const item = { id, job, time, storedBytes, reasons }
+      if (keep || flagged.length === 0) (keep ? plan.keep : plan.remove).push(item)
+      // Older ones may be the only whole ones that are left.
+      else
+        plan.keep.push({
+          ...item,
+          reasons: [`frozen until \`holdfast tag ${flagged.join(' ')} --remove ${SHRUNKEN}\``],
+        })
     }
   }
   return plan

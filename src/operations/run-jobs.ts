@@ -120,6 +120,7 @@ async function intoVault(
       tags: [...job.tags, ...(options.tags ?? [])],
       verifyAfter: job.verify.afterBackup,
       assertions: job.verify.assert,
+      ...(job.verify.shrink !== undefined && { shrink: job.verify.shrink }),
       ...(job.retention && { retention: job.retention }),
       ...(timezone !== undefined && { timezone }),
       ...(trigger && { trigger }),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -220,4 +221,35 @@ jobs: { it: { source: { type: command, command: [sh, -c, ${JSON.stringify(comman
   const { stderr } = await hf.run(['backup'])
   assert.match(stderr, /cannot log in/)
   assert.doesNotMatch(stderr, /hunter2/)
+})
+
+test('a dump that lost most of what was usual is kept, flagged, and freezes retention until somebody agrees', async (t) => {
+  const dir = scratch(t, 'shrunken')
+  const hf = holdfast(dir)
+  writeFileSync(
+    join(dir, 'holdfast.yaml'),
+    `vaults: { v: { storage: ./vault, format: archive } }
+jobs: { dump: { source: { type: command, command: [cat, data] }, vaults: [v], type: full, retention: { last: 2 } } }
+`,
+    { mode: 0o600 },
+  )
+  const run = async (bytes: number) => {
+    writeFileSync(join(dir, 'data'), randomBytes(bytes))
+    return hf.run(['backup', '--json'])
+  }
+  const ids = async (): Promise<string[]> => (await hf.json<{ id: string }[]>(['list'])).map(({ id }) => id)
+  for (let i = 0; i < 3; i += 1) assert.equal((await run(300_000)).code, 0)
+  assert.equal((await ids()).length, 2)
+  const small = await run(1000)
+  assert.equal(small.code, 3, small.stderr)
+  assert.match(small.stdout + small.stderr, /1000 B, where 293 KiB were usual: nothing of dump is pruned/)
+  await run(1000)
+  assert.equal((await ids()).length, 4, 'those before it stay, whatever retention says')
+  const plan = await hf.json<{ keep: { reasons: string[] }[]; remove: unknown[] }>(['prune', 'dump', '--dry-run'])
+  assert.equal(plan.remove.length, 0)
+  assert.ok(plan.keep.some(({ reasons }) => reasons.some((reason) => reason.startsWith('frozen until'))))
+  const [, , third = '', fourth = ''] = await ids()
+  assert.equal((await hf.run(['tag', third, fourth, '--remove', 'shrunken'])).code, 0)
+  assert.equal((await run(1000)).code, 0, 'the new size is the usual one')
+  assert.equal((await ids()).length, 2)
 })

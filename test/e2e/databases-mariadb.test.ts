@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { noMariadb, PASSWORD, startMariadb, type MariadbServer } from '../servers/mariadb.ts'
 import { TEST_CERTIFICATE } from '../support/localhost-certificate.ts'
-import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
+import { holdfast, lines, scratch, summary, untilStored } from '../support/holdfast.ts'
 
 const skip = noMariadb ?? false
 let server: MariadbServer
@@ -266,8 +266,9 @@ test('driver:mariadb: a connection that dies, or a table altered meanwhile, make
     ],
     ["select 'alter table c engine = innodb'", /a table was altered during the backup/],
   ] as const) {
+    rmSync(join(hf.dir, 'vault'), { recursive: true, force: true })
     const running = hf.start(args, { env })
-    await new Promise((resolve) => setTimeout(resolve, 2000))
+    await untilStored(join(hf.dir, 'vault'), 2e6)
     server.sql('big', server.sql('mysql', harm))
     const ended = await running.ended
     if (ended.code === 0) assert.fail(`${harm}: ${ended.stdout}`)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { BSON, Double, Long, ObjectId } from 'mongodb'
 import { noMongodb, startMongodb, type MongoServer } from '../servers/ferretdb.ts'
-import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
+import { holdfast, lines, scratch, summary, untilStored } from '../support/holdfast.ts'
 
 const skip = noMongodb ?? false
 let server: MongoServer
@@ -175,7 +175,7 @@ test('driver:mongodb: a server that dies in the middle makes no backup', { skip 
     './vault',
   ]
   const running = hf.start([...args, '--limit-upload', '6000', '--compression', 'none'])
-  await new Promise((resolve) => setTimeout(resolve, 2500))
+  await untilStored(join(hf.dir, 'vault'), 2e6)
   await dying.stop()
   const ended = await running.ended
   assert.equal(ended.code, 14, ended.stderr)

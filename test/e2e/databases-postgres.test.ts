@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, copyFileSync, globSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { noPostgres, PASSWORD, startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { holdfast, scratch, summary } from '../support/holdfast.ts'
@@ -56,6 +56,23 @@ test(
     assert.equal(server.sql('copy', digest), server.sql('shop', digest))
     assert.equal(server.sql('copy', "insert into orders (note) values ('next') returning id"), '20001')
     assert.equal(server.sql('copy', "select count(*) from pg_indexes where tablename = 'orders'"), '2')
+
+    // By the file alone, also where it was copied away with its manifest.
+    const archive = globSync('**/*.tar.zst', { cwd: join(hf.dir, 'vault') })[0] ?? ''
+    mkdirSync(join(hf.dir, 'carried'))
+    for (const name of readdirSync(join(hf.dir, 'vault', dirname(archive))))
+      copyFileSync(join(hf.dir, 'vault', dirname(archive), name), join(hf.dir, 'carried', name))
+    for (const file of [join('vault', archive), join('carried', basename(archive))]) {
+      const byFile = await hf.run(['restore', '--file', file, ...at(), '--database', 'byfile'], { env })
+      assert.equal(byFile.code, 0, byFile.stderr)
+      assert.equal(server.sql('byfile', digest), server.sql('shop', digest))
+      server.sql('postgres', 'drop database byfile')
+    }
+    rmSync(join(hf.dir, 'carried', `${basename(archive).replace('.tar.zst', '')}.manifest.json`))
+    const bare = await hf.run(['restore', '--file', join('carried', basename(archive)), ...at(), '--database', 'x'], {
+      env,
+    })
+    assert.deepEqual([bare.code, /no manifest that tells/.test(bare.stderr)], [10, true], bare.stderr)
 
     const again = await hf.run(restore, { env })
     assert.deepEqual([again.code, /restore.exists/.test(again.stderr)], [1, true])

@@ -1,6 +1,6 @@
 /** The real command line in a process of its own, with a home of its own. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -91,3 +91,21 @@ export const lines = (text: string): Record<string, unknown>[] =>
 /** The last line of a long command: its summary. */
 export const summary = (text: string): Record<string, unknown> =>
   lines(text).findLast((line) => line['message_type'] === 'summary') ?? {}
+
+/** Resolves when a backup that runs has stored so many bytes in a folder. */
+export async function untilStored(folder: string, bytes: number): Promise<void> {
+  const stored = (): number => {
+    try {
+      return readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0)
+    } catch {
+      // Not there yet, or a temporary file that went away.
+      return 0
+    }
+  }
+  for (let tries = 0; stored() < bytes; tries += 1) {
+    if (tries > 600) throw new Error(`nothing was stored in ${folder}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}

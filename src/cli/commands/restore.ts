@@ -5,6 +5,7 @@ import { displayPath, isUnder } from '../../base/paths.ts'
 import { formatDuration, formatSize } from '../../base/units.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { EntrySelection } from '../../model/vault.ts'
+import { backupOfFile } from '../archive-file.ts'
 import { globMatcher } from '../globs.ts'
 import type { Context } from '../context.ts'
 import { databaseTargetOf, typeOfUrl, withServer, type RestoreDatabaseOptions } from '../database-options.ts'
@@ -12,6 +13,7 @@ import { s3dbTargetOf } from '../s3db-options.ts'
 import { collect, findBackup, withVault, type Found, type VaultOptions } from '../vault-options.ts'
 
 interface RestoreOptions extends VaultOptions, RestoreDatabaseOptions {
+  file?: string
   inPlace?: boolean
   exclude?: string[]
   overwrite?: 'never' | 'if-newer' | 'if-changed' | 'always'
@@ -32,6 +34,7 @@ export function register(program: Command, context: Context): void {
     .option('--globals', 'roles and other things of the whole database server too')
     .argument('[backup]', 'id or its beginning, latest, or ID:/sub/path', 'latest')
     .option('--to <folder|url>', 'restore below this folder, by full path; or to a database: postgres://…, sqlite:FILE')
+    .option('--file <archive>', 'the backup that this file of an archive vault belongs to')
     .option('--in-place', 'restore to where it came from')
     .option('--only <path|glob>', 'only this file, folder, table or pattern (repeatable)', collect)
     .option('--exclude <glob>', 'not this (repeatable)', collect)
@@ -61,7 +64,13 @@ async function restoreCommand(context: Context, reference: string, options: Rest
   const app = await context.app()
   const isDatabase = toDatabase || (options.to !== undefined && typeOfUrl(options.to) !== undefined)
   const { host: _, ...filter } = options
-  const { vault, backup, under } = await findBackup(context, reference, isDatabase ? filter : options)
+  const named = options.file === undefined ? undefined : backupOfFile(options.file)
+  if (named !== undefined && (reference !== 'latest' || options.vault !== undefined))
+    throw new AppError('usage.invalid', '--file names the backup and its vault already')
+  const { vault, backup, under } = await findBackup(context, named?.id ?? reference, {
+    ...(isDatabase ? filter : options),
+    ...(named && { vault: named.vault }),
+  })
   const s3db = await s3dbTargetOf(context, app, options, backup.source)
   const database = s3db === undefined ? databaseTargetOf(context, options, backup.source) : undefined
   if (database !== undefined) refuseForDatabases(options, under)

@@ -54,6 +54,14 @@ const verify = settings({
     .describe('Restores to a scratch place.')
     .optional(),
   assert: texts('Statements that must hold in a restored copy.').default([]),
+  shrink: z
+    .number()
+    .min(0)
+    .max(1)
+    .describe(
+      'A dump below this share of the usual size is flagged and freezes retention; 0.5 by default, 0 for never.',
+    )
+    .optional(),
 })
 
 const hooks = settings({

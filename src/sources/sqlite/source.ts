@@ -15,6 +15,8 @@ import { ABOUT, SEGMENT_BYTES, segmentName, type AboutSqlite } from './layout.ts
 
 /** Larger than any database: the copy is made in one step, so that writers in other processes cannot make it start again. */
 const ALL_PAGES = 2 ** 31 - 1
+/** Of copying while others write: more than five seconds in all. */
+const ATTEMPTS = 10
 
 /**
  * SQLite databases, each copied as of one moment while others write to it: by the backup API into a temporary file, from
@@ -80,9 +82,7 @@ async function copyOf(file: string, onWarning: ReportWarning): Promise<Copy> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-sqlite-'))
   try {
     const path = join(dir, 'copy')
-    await backupDatabase(file, path, { pagesAtOnce: ALL_PAGES }).catch((error: unknown) => {
-      throw copyFailure(error, file)
-    })
+    await copyPages(file, path)
     const found = faults(path, 'quick_check')
     if (found.length > 0)
       onWarning({ code: 'damaged', message: `SQLite finds faults in ${file}, the first: ${found[0]}`, path: file })
@@ -92,6 +92,21 @@ async function copyOf(file: string, onWarning: ReportWarning): Promise<Copy> {
   } finally {
     // The open descriptor keeps the bytes; no crash leaves them behind.
     rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+/** A writer that holds the database at the wrong moment is waited for; Node tells some of these as `not an error`. */
+async function copyPages(file: string, path: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await backupDatabase(file, path, { pagesAtOnce: ALL_PAGES })
+      return
+    } catch (error) {
+      const busy = /locked|busy|not an error/i.test(error instanceof Error ? error.message : String(error))
+      if (!busy || attempt >= ATTEMPTS) throw copyFailure(error, file)
+      rmSync(path, { force: true })
+      await new Promise((resolve) => setTimeout(resolve, 100 * attempt))
+    }
   }
 }
 

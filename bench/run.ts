@@ -3,7 +3,7 @@
  *
  *   --quick           a tenth of the files, 1 GiB instead of 8, one run each: about a minute or two
  *   --only NAMES      of the cases, such as zstd,restore,list, or repo for all of repositories
- *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), start
+ *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), start, s3db
  *   --runs N          turns of each command (3)
  *   --dir FOLDER      for material, vaults and results (default: holdfast-bench in the folder for temporary files)
  *   --write FILE      put the result into this Markdown file, below its `<!-- results -->` mark
@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { casesFor, startCases, vaultOfMany, type Case } from './cases.ts'
 import { largeFile, mixedTree, type Material } from './material.ts'
 import { compare, medians } from './measure.ts'
+import { prepareTools } from '../scripts/test-tools.ts'
 import { repositoryCases } from './repository-cases.ts'
 import { describeMachine, describeMaterial, tableOf, type Result } from './report.ts'
 
@@ -53,9 +54,12 @@ try {
   rmSync(work, { recursive: true, force: true })
 }
 
-const text = `${describeMachine(dir)}\n${describeMaterial(used)}\n${tableOf(results, runs)}`
+const s3db = wants(values.on, 's3db') ? await onS3db() : ''
+const text = `${describeMachine(dir)}\n${describeMaterial(used)}\n${tableOf(results, runs)}${s3db}`
 console.log(text)
 if (values.write !== undefined) write(values.write)
+// s3db keeps timers.
+if (s3db !== '') setImmediate(() => process.exit())
 
 function onMaterial(label: string, material: Material): void {
   used.push({ label, material })
@@ -67,6 +71,13 @@ function onMaterial(label: string, material: Material): void {
 async function onStart(): Promise<void> {
   if (wants(values.only, 'list')) await vaultOfMany(work, backups)
   for (const one of startCases(work, backups)) if (wants(values.only, one.name)) runCase(one)
+}
+
+/** Loaded when its tools are there. */
+async function onS3db(): Promise<string> {
+  Object.assign(process.env, await prepareTools())
+  const { s3dbBenchmarks } = await import('./s3db.ts')
+  return s3dbBenchmarks(join(dir, 's3db'), { quick })
 }
 
 function runCase(one: Case): void {

@@ -1,4 +1,5 @@
 /** Backups of vaults as the records that callers know. Everything in them comes from the vaults: there is no other list. */
+import { parsedLabel, recordCounts } from '../model/labels.ts'
 import { optionError } from './errors.ts'
 import type { Copy, Inventory, Session } from './session.ts'
 import type { BackupRecord, DriverInfo, ListBackupsOptions } from './types.ts'
@@ -46,7 +47,7 @@ export function recordOf(session: Session, id: string, copies: readonly Copy[], 
     parent: backup.parent ?? null,
     needs: backup.needs,
     proof: backup.proof.level,
-    metadata: parsed(labels[METADATA]),
+    metadata: parsedLabel(labels[METADATA]),
     ...(info.path !== undefined && { path: info.path }),
     ...(info.manifestPath !== undefined && { manifestPath: info.manifestPath }),
   }
@@ -54,23 +55,6 @@ export function recordOf(session: Session, id: string, copies: readonly Copy[], 
 
 const problemOf = (bad: readonly DriverInfo[]): string | null =>
   bad.map(({ destination, status, error }) => `destination ${destination}: ${error ?? status}`).join('; ') || null
-
-/** How many records each resource has, as the backup tells. */
-export function recordCounts(label: string | undefined): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const [name, count] of Object.entries(parsed(label))) if (typeof count === 'number') counts[name] = count
-  return counts
-}
-
-function parsed(text: string | undefined): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text ?? '{}')
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {}
-  } catch {
-    // Labels of somebody else's making.
-    return {}
-  }
-}
 
 /** What a listing is narrowed by. */
 export function filterOf({ prefix = '', startDate, endDate }: ListBackupsOptions): (record: BackupRecord) => boolean {

@@ -7,7 +7,7 @@ import { METADATA_KEY, resourceOf } from '../sources/s3db/keys.ts'
 import type { ObjectClient } from '../sources/s3db/object-client.ts'
 import { select } from '../sources/s3db/selection.ts'
 import { BackupError, optionError } from './errors.ts'
-import { recordCounts } from './records.ts'
+import { recordCounts } from '../model/labels.ts'
 import type { Copy, Session } from './session.ts'
 import type { RestoreOptions, RestoreResult } from './types.ts'
 

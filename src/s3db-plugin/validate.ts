@@ -6,7 +6,7 @@ import { verify } from '../operations/verify.ts'
 import { METADATA_KEY, resourceOf } from '../sources/s3db/keys.ts'
 import { parseDescription } from '../sources/s3db/metadata.ts'
 import { decodeObject } from '../sources/s3db/object-format.ts'
-import { recordCounts } from './records.ts'
+import { recordCounts } from '../model/labels.ts'
 import type { Copy, Session } from './session.ts'
 import type { BackupRecord, Health, Validation, ValidationReport } from './types.ts'
 

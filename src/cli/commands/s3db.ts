@@ -3,6 +3,7 @@ import { AppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
 import type { Backup } from '../../model/backup.ts'
 import type { Job } from '../../model/job.ts'
+import { recordCounts } from '../../model/labels.ts'
 import type { Secret } from '../../model/settings.ts'
 import { literalSecret } from '../../model/secret.ts'
 import type { Context, PasswordOptions } from '../context.ts'
@@ -131,13 +132,12 @@ async function list(context: Context, options: S3dbOptions): Promise<void> {
 async function status(context: Context, reference: string, options: S3dbOptions): Promise<void> {
   const { backup } = await findBackup(context, reference, vaultOf(options))
   const state = backup.broken === undefined ? 'completed' : 'broken'
-  const resources = backup.labels?.['resources']
-  const records = resources === undefined ? undefined : (JSON.parse(resources) as Record<string, unknown>)
-  context.out.result({ ...backupJson(backup), status: state, ...(records && { records }) }, () =>
+  const records = recordCounts(backup.labels?.['resources'])
+  context.out.result({ ...backupJson(backup), status: state, records }, () =>
     [
       `${backup.id}: ${state}${backup.broken === undefined ? '' : `, ${backup.broken}`}`,
       `  ${backup.type}, ${backup.time.toISOString()}, ${backup.files} objects, ${formatSize(backup.storedBytes)} stored`,
-      ...Object.entries(records ?? {}).map(([name, count]) => `  ${name}: ${String(count)} records`),
+      ...Object.entries(records).map(([name, count]) => `  ${name}: ${count} records`),
       `  proved ${backup.proof.level}`,
     ].join('\n'),
   )

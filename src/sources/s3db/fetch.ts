@@ -51,8 +51,13 @@ export async function* streamContent(client: ObjectClient, key: string): AsyncGe
     }
 }
 
-export async function bodyOf({ Body }: FetchedObject, key: string): Promise<Buffer> {
+export async function bodyOf({ Body, ContentLength }: FetchedObject, key: string): Promise<Buffer> {
   if (Body === undefined || Body === null) return EMPTY
+  if (ContentLength === 0) {
+    // Most records have none. A connection is free again only when its answer was read to the end.
+    if (isRecord(Body) && 'socket' in Body && typeof Body['resume'] === 'function') Body['resume']()
+    return EMPTY
+  }
   if (Body instanceof Uint8Array) return Buffer.from(Body.buffer, Body.byteOffset, Body.byteLength)
   if (typeof Body === 'string') return Buffer.from(Body, 'utf8')
   try {

@@ -40,6 +40,7 @@ export interface FetchedObject {
   Metadata?: Record<string, unknown>
   ContentType?: string
   ContentEncoding?: string
+  ContentLength?: number
   Body?: unknown
 }
 

@@ -185,8 +185,8 @@ function entryOf(
   settled: boolean,
   open: NonNullable<SourceEntry['open']>,
 ): SourceEntry {
-  const s = Math.floor(modified / 1000)
-  const time = { s, ns: Math.floor((modified - s * 1000) * 1000) * 1000 }
+  // Whole seconds: what is changed again within one is not settled, and a tar needs a header more for parts of them.
+  const time = { s: Math.floor(modified / 1000), ns: 0 }
   return {
     path,
     kind: 'file',

@@ -1,12 +1,14 @@
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { homeFolder } from '../base/user.ts'
 import type { Settings } from '../model/settings.ts'
 import type { Env } from './environment.ts'
 
 /** Where data lies when no configuration file says so. */
 export function defaultDataDir(env: Env): string {
-  const home = env['HOME'] || homedir()
-  return join(env['XDG_DATA_HOME'] || join(home, '.local', 'share'), 'holdfast')
+  const home = homeFolder(env)
+  if (env['XDG_DATA_HOME']) return join(env['XDG_DATA_HOME'], 'holdfast')
+  // A user without a home, as in a container.
+  return home === '/' ? '/var/lib/holdfast' : join(home, '.local', 'share', 'holdfast')
 }
 
 /**

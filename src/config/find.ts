@@ -1,8 +1,8 @@
 import { access, readFile, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { AppError, errno } from '../base/errors.ts'
+import { homeFolder } from '../base/user.ts'
 import type { Env } from './environment.ts'
 
 const NAMES = ['holdfast.yaml', 'holdfast.yml', 'holdfast.json', 'holdfast.toml']
@@ -22,7 +22,7 @@ export async function findConfig(cwd: string, env: Env, explicitPath?: string): 
 }
 
 export function configFolders(cwd: string, env: Env): string[] {
-  const home = env['HOME'] || homedir()
+  const home = homeFolder(env)
   return [cwd, join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'holdfast'), '/etc/holdfast']
 }
 

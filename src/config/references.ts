@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AppError, errno } from '../base/errors.ts'
 import type { Env } from './environment.ts'
 import { decryptSecret, ENCRYPTED, type BoxKey } from './secret-box.ts'
+import { homeFolder } from '../base/user.ts'
 
 /** A value may hold `${env:NAME}`, `${file:/path}`, `${cmd:program args}` and `enc:…`; `$${` stands for `${`. */
 export interface Reference {
@@ -107,7 +107,7 @@ export async function readSecretFile(file: string, context: ReferenceContext): P
 const withoutNewline = (text: string): string => text.replace(/\r?\n$/, '')
 
 export function absolutePath(path: string, context: ReferenceContext): string {
-  const home = context.env['HOME'] ?? homedir()
+  const home = homeFolder(context.env)
   if (path === '~') return home
   return path.startsWith('~/') ? join(home, path.slice(2)) : resolve(context.base, path)
 }

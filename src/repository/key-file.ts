@@ -1,6 +1,7 @@
 /** Files in `keys/`: the master key, sealed under a password. docs/formats/repository.md §2. */
 import { randomBytes, scrypt, type BinaryLike } from 'node:crypto'
-import { hostname, userInfo } from 'node:os'
+import { hostname } from 'node:os'
+import { userName } from '../base/user.ts'
 import { promisify } from 'node:util'
 import { AppError } from '../base/errors.ts'
 import { concat, utf8, type Bytes } from '../base/bytes.ts'
@@ -62,14 +63,6 @@ export async function newKeyFile(
     ...cost,
     salt,
     data: seal(key, utf8(encodeMaster(master))),
-  }
-}
-
-export function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return String(process.getuid?.() ?? '')
   }
 }
 

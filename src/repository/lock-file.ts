@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { utf8, type Bytes } from '../base/bytes.ts'
 import { goJson, goJsonString } from './go-text.ts'
 import { parseGoTime } from './go-time.ts'
-import { userName } from './key-file.ts'
+import { userName } from '../base/user.ts'
 import { countIn, damaged, isObject, parseObject, textIn } from './parse.ts'
 import { processIdentity, type ProcessIdentity } from '../base/process-identity.ts'
 

@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { AppError } from '../base/errors.ts'
 import { parseDuration, parseSize } from '../base/units.ts'
 import type { S3StorageSettings, StorageSettings } from '../model/settings.ts'
+import { homeFolder } from '../base/user.ts'
 
 type Reader = (text: string, key: string) => unknown
 
@@ -72,7 +72,7 @@ function filePath(address: string): string {
 }
 
 const expanded = (path: string): string =>
-  path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path
+  path === '~' || path.startsWith('~/') ? join(homeFolder(), path.slice(1)) : path
 
 function s3Settings(address: string): S3StorageSettings {
   const match = /^s3:\/\/([^/?#@]+)(?:\/([^?]*))?(?:\?(.*))?$/is.exec(address)

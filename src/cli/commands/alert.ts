@@ -1,6 +1,7 @@
-import { hostname, userInfo } from 'node:os'
+import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
+import { userName } from '../../base/user.ts'
 import { formatDuration, parseDuration } from '../../base/units.ts'
 import type { Incident } from '../../model/incident.ts'
 import type { Context } from '../context.ts'
@@ -22,7 +23,7 @@ export function register(program: Command, context: Context): void {
     .argument('<id>', 'id or its beginning')
     .action(async (id: string) => {
       const [found, store] = await named(context, id)
-      if (context.options.dryRun !== true) store.acknowledge(found.id, `${userInfo().username} on ${hostname()}`)
+      if (context.options.dryRun !== true) store.acknowledge(found.id, `${userName()} on ${hostname()}`)
       context.out.result(store.find(found.id), () => `acknowledged: ${sentence(found)}`)
     })
   alert

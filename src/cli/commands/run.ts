@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { hostname, userInfo } from 'node:os'
+import { hostname } from 'node:os'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
+import { userName } from '../../base/user.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { Catalogue } from '../../model/catalogue.ts'
 import type { Run, RunStatus } from '../../model/run.ts'
@@ -163,7 +164,7 @@ async function cancel(context: Context, id: string, wait: boolean): Promise<void
     out.result({ id: found.id, cancelled: false }, () => `would cancel the ${found.kind} of ${found.job}`)
     return
   }
-  const by = `${userInfo().username} on ${hostname()}`
+  const by = `${userName()} on ${hostname()}`
   if (found.status === 'queued' && catalogue.service.withdraw(found.id, `cancelled by ${by}`)) {
     const { endQueued } = await import('../../operations/execute-task.ts')
     endQueued({ catalogue, clock }, found.id, new AppError('run.cancelled', `cancelled by ${by}`))

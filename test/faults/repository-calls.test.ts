@@ -135,3 +135,13 @@ test('reads that are cut short or wrong in a bit are noticed wherever they happe
       await allIsWhole(here, `${how} in get ${k}`, false)
     }
 })
+
+test('credentials that may add, and remove nothing but locks, are enough for backups', async () => {
+  const here = await scene()
+  here.storage.add({ on: 'remove', key: /^(?!locks\/)/, how: 'fail', error })
+  here.storage.add({ on: 'sweep', how: 'fail', error })
+  here.known.set(await backup(here, 10), LAST)
+  for await (const { key } of here.storage.list('locks/')) assert.fail(`${key} is left`)
+  await assert.rejects(here.vault.remove([...here.known.keys()]), { code: 'storage.denied' })
+  await allIsWhole(here, 'after a refused removal', false)
+})

@@ -40,6 +40,7 @@ import { filesTarget } from './sources/files/target.ts'
 import type { ObjectClient } from './sources/s3db/object-client.ts'
 import type { S3dbSettings } from './sources/s3db/source.ts'
 import type { S3dbTargetSettings } from './sources/s3db/target.ts'
+import { isMetadata } from './repository/ids.ts'
 import { localFolders } from './storage/local-folders.ts'
 import { parseStorageUrl } from './storage/open.ts'
 import { openWrapped } from './storage/open-wrapped.ts'
@@ -160,7 +161,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       },
       {
         clock,
-        cached: isImmutable,
+        cached: (key) => isImmutable(key) || isMetadata(key),
         cacheFolder: join(
           settings.server.dataDir,
           'cache',

@@ -36,7 +36,9 @@ export function parseDuration(text: string): number {
 }
 
 /** 1536 → `1.5 KiB` */
-export function formatSize(bytes: number): string {
+/** `unknown` for what nobody told. */
+export function formatSize(bytes: number | undefined): string {
+  if (bytes === undefined) return 'unknown'
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
   let value = bytes
   let unit = 0

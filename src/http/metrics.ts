@@ -100,7 +100,7 @@ function vaultMetrics(app: App): Metric[] {
   for (const vault of Object.keys(app.settings.vaults)) {
     const known = app.history().backups({ vault })
     backups.samples.push([{ vault }, known.length])
-    bytes.samples.push([{ vault }, known.reduce((sum, backup) => sum + backup.storedBytes, 0)])
+    bytes.samples.push([{ vault }, known.reduce((sum, backup) => sum + (backup.storedBytes ?? 0), 0)])
   }
   return [backups, bytes]
 }

@@ -31,9 +31,10 @@ export interface Backup {
   hold?: boolean
   host?: string
   paths: string[]
-  sourceBytes: number
-  storedBytes: number
-  files: number
+  /** Of content, and what it takes here; absent, as the number of files, where the vault does not tell. */
+  sourceBytes?: number
+  storedBytes?: number
+  files?: number
   proof: Proof
   /** Why it is not whole, if it is not: unreadable items and the like. The backup exists all the same. */
   warnings: number

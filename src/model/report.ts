@@ -31,7 +31,7 @@ export interface PrunedBackup {
   id: string
   job: string
   time: Date
-  storedBytes: number
+  storedBytes?: number
   reasons: string[]
 }
 

@@ -18,7 +18,7 @@ export interface PruneItem {
   id: string
   job: string
   time: Date
-  storedBytes: number
+  storedBytes?: number
   reasons: string[]
 }
 
@@ -48,7 +48,7 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
       timezone: request.timezone ?? 'UTC',
     })) {
       const { job, time, storedBytes } = byId.get(id) as Backup
-      const item = { id, job, time, storedBytes, reasons }
+      const item = { id, job, time, ...(storedBytes !== undefined && { storedBytes }), reasons }
       if (keep || flagged.length === 0) (keep ? plan.keep : plan.remove).push(item)
       // Older ones may be the only whole ones that are left.
       else

@@ -42,8 +42,8 @@ export async function stats(vault: Vault, options: Cancel & { job?: string } = {
     }
     row.backups += 1
     row.fulls += backup.type === 'full' ? 1 : 0
-    row.storedBytes += backup.storedBytes
-    row.sourceBytes += backup.sourceBytes
+    row.storedBytes += backup.storedBytes ?? 0
+    row.sourceBytes += backup.sourceBytes ?? 0
     row.newest = backup.time
     jobs.set(backup.job, row)
   }

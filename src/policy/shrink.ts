@@ -26,10 +26,10 @@ export function shrunkenFrom(made: Backup, before: readonly Backup[], share: num
     )
     .sort((a, b) => b.time.getTime() - a.time.getTime())
     .slice(0, LOOK_BACK)
-    .map(({ sourceBytes }) => sourceBytes)
+    .flatMap(({ sourceBytes }) => sourceBytes ?? [])
     .sort((a, b) => a - b)
   // Of two in the middle the smaller one: what was agreed to soon becomes the measure.
   const usual = sizes[Math.floor((sizes.length - 1) / 2)]
   if (usual === undefined || usual < SMALL) return undefined
-  return made.sourceBytes < usual * share ? usual : undefined
+  return made.sourceBytes !== undefined && made.sourceBytes < usual * share ? usual : undefined
 }

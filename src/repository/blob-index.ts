@@ -5,7 +5,7 @@
  * An entry, in words of 32 bits:  0…7 id · 8 number of the pack, top bit: a tree · 9 offset · 10 length · 11 length of
  * the content, 0 if it is not compressed. A pack of PENDING: claimed by a backup that has not stored it yet.
  */
-import type { BlobType } from './ids.ts'
+import { ID_LENGTH, type BlobType } from './ids.ts'
 
 const WORDS = 12
 const ENTRY = WORDS * 4
@@ -69,7 +69,8 @@ export class BlobIndex {
 
   /** The number of its entry, the first one if it is stored several times; -1 when there is none. */
   find(type: BlobType, id: string): number {
-    this.#bytes.write(id, 'hex')
+    // What is no id would leave the rest of the one before.
+    if (this.#bytes.write(id, 'hex') !== ID_LENGTH) return -1
     return this.#locked(() => this.#find(type === 'tree' ? TREE : 0))
   }
 
@@ -136,7 +137,7 @@ export class BlobIndex {
 
   /** Every place of one blob. */
   places(type: BlobType, id: string): BlobPlace[] {
-    this.#bytes.write(id, 'hex')
+    if (this.#bytes.write(id, 'hex') !== ID_LENGTH) return []
     const tree = type === 'tree' ? TREE : 0
     const found = this.#locked(() => {
       const entries: number[] = []

@@ -109,6 +109,7 @@ test('trees with names that lead elsewhere, come twice or out of order are refus
 
 test('the index finds each of many blobs, by type, and takes at most 64 bytes for each', () => {
   const index = new BlobIndex()
+  assert.equal(index.find('data', 'no id'), -1)
   const count = 300_000
   const id = Buffer.alloc(32)
   const nth = (n: number): Buffer => {

@@ -19,3 +19,6 @@ export type FileKind = 'keys' | 'data' | 'index' | 'snapshots' | 'locks'
 
 export const keyOfFile = (kind: FileKind, id: string): string =>
   kind === 'data' ? `data/${id.slice(0, 2)}/${id}` : `${kind}/${id}`
+
+/** Small files that are never replaced and that many commands read. */
+export const isMetadata = (key: string): boolean => /^(?:index|snapshots)\/[0-9a-f]{64}$/.test(key)

@@ -22,9 +22,12 @@ export function toBackup({ id, snapshot }: StoredSnapshot, notes: Notes, vault: 
     ...(notes.hold === true && { hold: true }),
     ...(hostname !== undefined && { host: hostname }),
     paths,
-    sourceBytes: summary?.total_bytes_processed ?? 0,
-    storedBytes: summary?.data_added_packed ?? 0,
-    files: summary?.total_files_processed ?? 0,
+    // restic before 0.17 does not tell.
+    ...(summary && {
+      sourceBytes: summary.total_bytes_processed,
+      storedBytes: summary.data_added_packed,
+      files: summary.total_files_processed,
+    }),
     proof: notes.proof ?? { level: 'V0', at: time },
     warnings: holdfast?.warnings ?? 0,
     encrypted: true,

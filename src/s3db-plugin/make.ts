@@ -46,7 +46,7 @@ export async function makeBackup(session: Session, making: Making): Promise<Back
   return {
     id: making.id,
     type: making.kind,
-    size: first.storedBytes,
+    size: first.storedBytes ?? 0,
     duration: Math.max(1, Math.round(performance.now() - started)),
     checksum: first.checksum ?? '',
     driverInfo: session.multi ? infos : (infos[0] as DriverInfo),

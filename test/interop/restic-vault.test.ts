@@ -26,13 +26,22 @@ for (const program of RESTICS)
       const { run, json } = holdfast(dir)
       const vault = ['--vault', repository]
 
-      const backups = await json<{ id: string; tags: string[]; job: string }[]>(['list', ...vault], { env })
+      const backups = await json<{ id: string; tags: string[]; job: string; files?: number; sourceBytes?: number }[]>(
+        ['list', ...vault],
+        { env },
+      )
       assert.deepEqual(
         backups.map(({ tags, job }) => [tags, job]),
         [
           [['first'], 'source'],
           [[], 'source'],
         ],
+      )
+      // Only newer ones tell what they hold.
+      const tells = !restic(program, repository, 'version').includes('0.14')
+      assert.deepEqual(
+        backups.map(({ files, sourceBytes }) => [typeof files, typeof sourceBytes]),
+        Array.from({ length: 2 }, () => (tells ? ['number', 'number'] : ['undefined', 'undefined'])),
       )
       const [first, second] = backups.map(({ id }) => id)
       assert.ok((await run(['ls', second ?? '', ...vault], { env })).stdout.includes(join(source, 'later')))

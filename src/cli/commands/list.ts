@@ -60,7 +60,7 @@ export function backupTable(backups: readonly Backup[], { out }: Context): strin
     backup.job,
     ...(several ? [backup.vault] : []),
     backup.time.toISOString().slice(0, 19).replace('T', ' '),
-    String(backup.files),
+    String(backup.files ?? 'unknown'),
     formatSize(backup.sourceBytes),
     formatSize(backup.storedBytes),
     backup.broken === undefined ? backup.proof.level : out.paint('red', 'broken'),

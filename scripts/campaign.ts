@@ -15,6 +15,14 @@ const CAMPAIGNS: Record<string, [rounds: number, run: Campaign]> = {
       return `${done.rounds} rounds, ${done.killed} killed, ${done.finished} finished before the kill, ${done.backupsAtEnd} backups left: all restore, nothing was repaired by hand`
     },
   ],
+  service: [
+    200,
+    async (dir, rounds) => {
+      const { serviceSweep } = await import('../test/faults/service-sweep.ts')
+      const done = await serviceSweep(dir, rounds, console.log)
+      return `${done.kills} killed, ${done.slots} due times: ${done.done} done, ${JSON.stringify(done.others)}; nothing overlapped, every backup is there`
+    },
+  ],
   repository: [
     1000,
     async (dir, rounds) => {

@@ -1,0 +1,10 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { scratch } from '../support/holdfast.ts'
+import { serviceSweep } from './service-sweep.ts'
+
+test('schedulers and workers killed at random lose no due time, run none twice at once, and leave nothing hanging', async (t) => {
+  const { kills, done, slots } = await serviceSweep(scratch(t, 'service'), 8)
+  assert.equal(kills, 8)
+  assert.ok(done >= 3, `${done} of ${slots} due times were done`)
+})

@@ -23,7 +23,7 @@ export interface Piece<Lane> {
 }
 
 /** Bytes in memory over all pieces, and of the piece whose turn it is before it becomes a stream. */
-const AHEAD = 32 * 1024 * 1024
+const AHEAD = 24 * 1024 * 1024
 const WHOLE = 12 * 1024 * 1024
 export const BLOCK = 256 * 1024
 

@@ -213,6 +213,12 @@ test(
     assert.ok(!/left out/.test(both.stdout), both.stdout)
     assert.equal((await restore('parts', '--only', 'events')).code, 0)
     assert.equal(server.sql('parts', 'select count(*) from "Sch.ema".events'), '1', 'partitions follow their parent')
+    const chosen = await hf.run(['backup', ...at(), '--database', 'shop', '--table', 'events', '--out', './some'], {
+      env,
+    })
+    assert.equal(chosen.code, 0, chosen.stderr)
+    const listed = await hf.run(['dump', 'latest', 'shop/totals.json', '--vault', './some'])
+    assert.match(listed.stdout, /"events_1",\s+"rows": 1/, 'in the backup of a partitioned table too')
 
     server.sql(
       'two',

@@ -42,16 +42,10 @@ export function packetStream(socket: Socket, options: { idleMs: number; sequence
   }
   socket.on('readable', onReadable).on('error', onError).on('end', onEnd).on('close', onEnd)
 
-  async function more(need: number): Promise<void> {
-    const parts = [rest]
-    let have = rest.length
-    while (have < need) {
-      const chunk = socket.read() as Buffer | null
-      if (chunk !== null) {
-        parts.push(chunk)
-        have += chunk.length
-        continue
-      }
+  async function chunk(): Promise<Buffer> {
+    for (;;) {
+      const got = socket.read() as Buffer | null
+      if (got !== null) return got
       if (failure !== undefined) throw failure
       // Only waiting counts: a slow vault is not the server's silence.
       socket.setTimeout(options.idleMs, onTimeout)
@@ -59,55 +53,66 @@ export function packetStream(socket: Socket, options: { idleMs: number; sequence
       wake = undefined
       socket.setTimeout(0).off('timeout', onTimeout)
     }
-    rest =
-      parts.length === 1 ? rest : parts.length === 2 && rest.length === 0 ? (parts[1] as Buffer) : Buffer.concat(parts)
   }
 
-  async function header(): Promise<number> {
-    if (rest.length < HEADER) await more(HEADER)
-    const length = rest.readUIntLE(0, 3)
-    sequence = ((rest[3] ?? 0) + 1) & 0xff
-    return length
+  /** Takes so many bytes. Only what lies on the border of two chunks is copied. */
+  async function bytes(count: number): Promise<Buffer> {
+    if (rest.length >= count) {
+      const out = rest.subarray(0, count)
+      rest = rest.subarray(count)
+      return out
+    }
+    const parts = [rest]
+    let have = rest.length
+    while (have < count) {
+      rest = await chunk()
+      const part = rest.subarray(0, count - have)
+      parts.push(part)
+      have += part.length
+      rest = rest.subarray(part.length)
+    }
+    return parts.length === 2 && parts[0]?.length === 0 ? (parts[1] as Buffer) : Buffer.concat(parts)
   }
 
   async function next(): Promise<Buffer> {
     const parts: Buffer[] = []
     let total = 0
     for (;;) {
-      const length = await header()
+      const header = await bytes(HEADER)
+      const length = header.readUIntLE(0, 3)
+      sequence = ((header[3] ?? 0) + 1) & 0xff
       total += length
       if (total > MAX_PAYLOAD)
         throw new AppError('source.unsupported', `a row is larger than ${formatSize(MAX_PAYLOAD)}`, {
           hint: 'Leave its table out, and back it up with `--stdin-from-command -- mariadb-dump --max-allowed-packet=1G …`.',
         })
-      if (rest.length < HEADER + length) await more(HEADER + length)
-      parts.push(rest.subarray(HEADER, HEADER + length))
-      rest = rest.subarray(HEADER + length)
+      parts.push(await bytes(length))
       if (length < FULL_PACKET) return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
     }
   }
 
   async function some(take: (bytes: Buffer, from: number, to: number) => boolean): Promise<boolean> {
-    const length = await header()
-    if (length === FULL_PACKET || rest.length < HEADER + length) {
-      const whole = await next()
-      return take(whole, 0, whole.length)
-    }
+    if (rest.length === 0) rest = await chunk()
     let at = 0
+    let taken = false
     try {
       while (at + HEADER <= rest.length) {
         const size = (rest[at] as number) | ((rest[at + 1] as number) << 8) | ((rest[at + 2] as number) << 16)
         const end = at + HEADER + size
-        if (size === FULL_PACKET || end > rest.length) return true
+        if (size === FULL_PACKET || end > rest.length) break
         sequence = ((rest[at + 3] as number) + 1) & 0xff
         const from = at + HEADER
         at = end
+        taken = true
         if (!take(rest, from, end)) return false
       }
-      return true
     } finally {
       rest = rest.subarray(at)
     }
+    if (taken) return true
+    // One that lies in several chunks.
+    const whole = await next()
+    return take(whole, 0, whole.length)
   }
 
   function send(payload: Uint8Array): void {

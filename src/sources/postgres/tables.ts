@@ -11,22 +11,34 @@ export interface Relation extends TableName {
   kind: string
   pages: number
   columns: string[]
+  oid: string
+  /** Of a partition: the table that it is one of. */
+  parent?: string
 }
 
 /** What users made; what extensions brought comes back with them. Columns without those that are computed. */
 export const RELATIONS = `select coalesce(jsonb_agg(jsonb_build_array(n.nspname, c.relname, c.relkind::text, pg_relation_size(c.oid) / 8192,
     coalesce((select jsonb_agg(a.attname order by a.attnum) from pg_attribute a
-      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''), '[]'))), '[]')
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''), '[]'),
+    c.oid::text, (select i.inhparent::text from pg_inherits i where i.inhrelid = c.oid and c.relispartition))), '[]')
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')`
 
-const rows = z.array(z.tuple([z.string(), z.string(), z.string(), z.number(), z.array(z.string())]))
+const rows = z.array(
+  z.tuple([z.string(), z.string(), z.string(), z.number(), z.array(z.string()), z.string(), z.string().nullable()]),
+)
 
 export const parseRelations = (text: string): Relation[] =>
-  rows
-    .parse(JSON.parse(text))
-    .map(([schema, name, kind, pages, columns]) => ({ schema, name, kind, pages: Math.ceil(pages), columns }))
+  rows.parse(JSON.parse(text)).map(([schema, name, kind, pages, columns, oid, parent]) => ({
+    schema,
+    name,
+    kind,
+    pages: Math.ceil(pages),
+    columns,
+    oid,
+    ...(parent !== null && { parent }),
+  }))
 
 export interface Choice extends TableChoice {
   schemas?: string[]
@@ -45,8 +57,13 @@ export interface Chosen {
 
 export function choose(all: readonly Relation[], choice: Choice, database: string): Chosen {
   const { tables, excludeTables = [], schemas, excludeSchemas = [] } = choice
+  const byOid = new Map(all.map((relation) => [relation.oid, relation]))
+  // Partitions follow the table that they are of: its rows are theirs.
+  const asked = (relation: Relation | undefined): boolean =>
+    relation !== undefined &&
+    (tables === undefined || hits(tables, relation) || asked(byOid.get(relation.parent ?? '')))
   const wanted = (relation: Relation): boolean =>
-    (tables === undefined || hits(tables, relation)) &&
+    asked(relation) &&
     (schemas === undefined || matchesAny(schemas, relation.schema)) &&
     !hits(excludeTables, relation) &&
     !matchesAny(excludeSchemas, relation.schema)

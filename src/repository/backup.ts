@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { BackupOutcome, BackupRequest } from '../model/vault.ts'
 import { ContentStore } from './content.ts'
+import { counted, requestsText } from './counted.ts'
 import { EntryStore } from './entry-store.ts'
 import { goTime, timestampOf } from './go-time.ts'
 import { userName } from '../base/user.ts'
@@ -41,7 +42,9 @@ export interface BackupContext {
 }
 
 export async function repositoryBackup(context: BackupContext, request: BackupRequest): Promise<BackupOutcome> {
-  const { repository, clock } = context
+  const { clock } = context
+  const { storage, counts } = counted(context.repository.storage)
+  const repository = { ...context.repository, storage }
   const { signal } = request
   const cancel = signal ? { signal } : {}
   await using lock = await lockRepository(repository, {
@@ -61,7 +64,10 @@ export async function repositoryBackup(context: BackupContext, request: BackupRe
       message: 'there is no snapshot of these paths yet: all is read',
     })
   await lock.confirmed
-  return write(context, indexed, lock, parent, request)
+  const outcome = await write(context, indexed, lock, parent, request)
+  const message = `requests to the storage: ${requestsText(counts)}`
+  request.onProgress?.({ type: 'log', level: 'info', message, fields: { ...counts } })
+  return outcome
 }
 
 /** The latest of the same host and paths that is not later. */

@@ -136,6 +136,18 @@ test('reads that are cut short or wrong in a bit are noticed wherever they happe
     }
 })
 
+test('a backup of what has not changed asks little of the storage, and says how often', async () => {
+  const here = await scene()
+  const told: string[] = []
+  await here.vault.backup({
+    ...request(NEXT, { type: 'auto', time: at(10) }),
+    onProgress: (event) => void (event.type === 'log' && told.push(event.message)),
+  })
+  // Three looks at the locks, snapshots and indexes; two snapshots, two indexes, trees; the lock, packs, index, snapshot.
+  assert.ok(here.storage.calls.length <= 14, here.storage.calls.join('\n'))
+  assert.match(told.join('\n'), /requests to the storage: \d+ put, \d+ get, \d+ list/)
+})
+
 test('credentials that may add, and remove nothing but locks, are enough for backups', async () => {
   const here = await scene()
   here.storage.add({ on: 'remove', key: /^(?!locks\/)/, how: 'fail', error })

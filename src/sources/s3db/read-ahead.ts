@@ -33,6 +33,8 @@ export async function* readAhead(
   let at = 0
   let done = false
   let window = 0
+  /** How many of the first that wait are being fetched, or are too large for it. */
+  let looked = 0
   try {
     for (;;) {
       while (waiting.length < Math.max(window, 1) && !done) {
@@ -49,14 +51,15 @@ export async function* readAhead(
           at = 0
         }
       }
-      for (let lane = 0; lane < window && lane < waiting.length; lane += 1) {
-        const one = waiting[lane] as Waiting
+      for (; looked < window && looked < waiting.length; looked += 1) {
+        const one = waiting[looked] as Waiting
         if (one.content !== undefined || one.object.size > FETCH_WHOLE) continue
         one.content = fetch(one.object)
         // Told when its turn comes.
         one.content.catch(() => undefined)
       }
       const first = waiting.shift()
+      looked = Math.max(0, looked - 1)
       if (first === undefined) return
       let wanted = false
       const opened = (): void => void (wanted = true)

@@ -278,3 +278,22 @@ test('driver:mariadb: a connection that dies, or a table altered meanwhile, make
   assert.equal((await hf.run(['list', '--vault', './vault', '--json'])).stdout.trim(), '[]')
   assert.ok(!readdirSync(tmpdir()).some((name) => name.startsWith('holdfast-mysql')))
 })
+
+test(
+  'driver:mariadb: in a repository what did not change takes no place, and it restores from there',
+  { skip },
+  async (t) => {
+    const hf = holdfast(scratch(t, 'mariadb'))
+    const own = { ...env, HOLDFAST_PASSWORD: 'repository password' }
+    const args = ['backup', ...at(), '--database', 'shop', '--to', './repo', '--format', 'repository', '--json']
+    const first = await hf.run(args, { env: own })
+    assert.equal(first.code, 0, first.stderr)
+    const second = summary((await hf.run(args, { env: own })).stdout)
+    assert.ok(Number(second['data_added']) < 100_000, JSON.stringify(second))
+    const restore = ['restore', 'latest', '--vault', './repo', ...at(), '--database', 'again']
+    const done = await hf.run(restore, { env: own })
+    assert.equal(done.code, 0, done.stderr)
+    assert.equal(server.sql('again', 'select count(*) from orders'), '12000')
+    server.sql('mysql', 'drop database again')
+  },
+)

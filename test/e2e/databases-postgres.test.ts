@@ -309,3 +309,22 @@ test(
     server.sql('postgres', 'drop database busy; drop database calm')
   },
 )
+
+test(
+  'driver:postgres: in a repository what did not change takes no place, and it restores from there',
+  { skip },
+  async (t) => {
+    const hf = holdfast(scratch(t, 'postgres'))
+    const own = { ...env, HOLDFAST_PASSWORD: 'repository password' }
+    const args = ['backup', ...at(), '--database', 'shop', '--to', './repo', '--format', 'repository', '--json']
+    const first = await hf.run(args, { env: own })
+    assert.equal(first.code, 0, first.stderr)
+    const second = summary((await hf.run(args, { env: own })).stdout)
+    assert.ok(Number(second['data_added']) < 100_000, JSON.stringify(second))
+    const restore = ['restore', 'latest', '--vault', './repo', ...at(), '--database', 'again']
+    const done = await hf.run(restore, { env: own })
+    assert.equal(done.code, 0, done.stderr)
+    assert.equal(server.sql('again', 'select count(*) from orders'), '20000')
+    server.sql('postgres', 'drop database again')
+  },
+)

@@ -120,7 +120,10 @@ async function write(
       progress.folders[change] += 1
     })
     const content = new ContentStore(lanes, repository.config.polynomial)
-    await new EntryStore({ repository, trees, lanes, content, store, previous, progress }, request).all()
+    await new EntryStore(
+      { repository, trees, lanes, content, store, previous, progress, parent: parent?.snapshot },
+      request,
+    ).all()
     await lanes.end()
     store.rest(treeWriter)
     await store.end()

@@ -14,6 +14,7 @@ import type { PackStore } from './pack-store.ts'
 import { Previous } from './previous.ts'
 import type { Progress } from './progress.ts'
 import type { IndexedRepository } from './repository.ts'
+import type { Snapshot } from './snapshot.ts'
 import type { Folder, TreeWriter } from './tree-writer.ts'
 
 export interface EntryStoreParts {
@@ -23,6 +24,8 @@ export interface EntryStoreParts {
   content: ContentStore
   store: PackStore
   previous: Previous
+  /** The snapshot before. */
+  parent: Snapshot | undefined
   progress: Progress
 }
 
@@ -91,8 +94,18 @@ export class EntryStore {
     const { trees, previous } = this.#parts
     const node = nodeOfEntry(entry, name)
     const { before } = this.#folder
-    const subtree = before?.folder(encodeHead(node)) ?? before?.seek(name)?.subtree
+    let subtree = before?.folder(encodeHead(node)) ?? before?.seek(name)?.subtree
+    const { parent } = this.#parts
+    if (subtree === undefined && parent !== undefined && this.#request.paths.includes(`/${entry.path}`))
+      subtree = await this.#relative(parent, entry.path)
     this.#folder = trees.enter(this.#folder, node, await previous.folder(subtree))
+  }
+
+  async #relative(parent: Snapshot, path: string): Promise<string | undefined> {
+    const { previous, trees } = this.#parts
+    const subtree = await previous.relative(parent, path)
+    if (subtree !== undefined && trees.root.before !== undefined) trees.root.before.isMoved = true
+    return subtree
   }
 
   #entry(entry: SourceEntry, name: string): Promise<void> | undefined {

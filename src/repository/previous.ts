@@ -7,7 +7,8 @@ import { goTime, parseGoTime } from './go-time.ts'
 import { ID_LENGTH } from './ids.ts'
 import type { TreeNode } from './node.ts'
 import { walkTree } from './read.ts'
-import { readBlob, type IndexedRepository } from './repository.ts'
+import { readBlob, readTree, type IndexedRepository } from './repository.ts'
+import type { Snapshot } from './snapshot.ts'
 import { compareNames, parseTree } from './tree.ts'
 
 const BEGINNING = '{"nodes":['
@@ -32,6 +33,8 @@ export class Before {
   #nodes: TreeNode[] | undefined
   /** Items that the source no longer has. */
   gone: TreeNode[] = []
+  /** What is in it was found under another name: see Previous.relative. */
+  isMoved = false
 
   constructor(subtree: string | undefined, text: string) {
     this.subtree = subtree
@@ -102,6 +105,7 @@ export class Before {
 
   /** What the source no longer has. */
   end(): TreeNode[] {
+    if (this.isMoved) return []
     if (!this.isSame) this.gone.push(...this.#parsed().slice(this.#passed))
     return this.gone
   }
@@ -135,6 +139,23 @@ export class Previous {
     } catch (error) {
       if (!isAppError(error, 'backup.damaged')) throw error
       return new Before(undefined, '')
+    }
+  }
+
+  /**
+   * The tree of a root of the source in a snapshot that names it otherwise: restic stores `backup folder` as `folder`, and
+   * `backup .` as what is in it, without the folders above. `path`: of the root, in the snapshot's paths too.
+   */
+  async relative({ tree, paths }: Pick<Snapshot, 'tree' | 'paths'>, path: string): Promise<string | undefined> {
+    if (!paths.includes(`/${path}`)) return undefined
+    try {
+      const nodes = await readTree(this.#repository, tree, this.#cancel)
+      if (nodes.some(({ name }) => name === path.split('/', 1)[0])) return undefined
+      const found = nodes.find(({ name }) => name === path.slice(path.lastIndexOf('/') + 1))
+      return found === undefined ? (paths.length === 1 ? tree : undefined) : found.subtree
+    } catch (error) {
+      if (!isAppError(error, 'backup.damaged')) throw error
+      return undefined
     }
   }
 

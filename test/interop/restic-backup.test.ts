@@ -1,5 +1,6 @@
 /** Repositories that we make and continue, in the hands of the real restic. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -122,4 +123,25 @@ for (const program of RESTICS)
     const full = await backup(at, {}, '--type', 'full')
     assert.ok(Number(full['files_new']) > 900)
     assert.ok(Number(full['data_added']) < 1000)
+  })
+
+for (const program of RESTICS.slice(-1))
+  test(`driver:${program.name} a snapshot that it made of a relative path is continued without reading anything again`, async (t) => {
+    for (const [cwd, target] of [
+      ['.', 'source'],
+      ['source', '.'],
+    ] as const) {
+      const at = places(scratch(t))
+      mkdirSync(join(at.source, 'folder'))
+      for (let n = 0; n < 20; n += 1) writeFileSync(join(at.source, 'folder', `file ${n}`), randomBytes(1000))
+      restic(program, at.repository, 'init')
+      const done = spawnSync(program.program, ['-r', at.repository, '--no-cache', 'backup', target], {
+        cwd: join(at.source, '..', cwd),
+        env: { ...process.env, RESTIC_PASSWORD },
+        encoding: 'utf8',
+      })
+      assert.equal(done.status, 0, done.stderr)
+      const ours = await backup(at)
+      assert.deepEqual([ours['files_unmodified'], ours['files_new'], ours['files_deleted'] ?? 0], [20, 0, 0], target)
+    }
   })

@@ -7,6 +7,8 @@ export interface Lack {
   /** What is not in a backup without it. */
   loses: string
   fix: string
+  /** The data is all there without it. */
+  harmless: boolean
 }
 
 interface Granted {
@@ -47,7 +49,12 @@ export async function lacks(connection: Connection, databases: readonly string[]
   const need = (privilege: string, scope: string, loses: string): void => {
     if (may(granted, privilege, scope)) return
     const on = scope === '*.*' ? scope : `${identifier(scope.slice(0, -2))}.*`
-    found.push({ privilege, loses, fix: `GRANT ${privilege} ON ${on} TO ${account};` })
+    found.push({
+      privilege,
+      loses,
+      harmless: scope === '*.*' || scope === 'mysql.*',
+      fix: `GRANT ${privilege} ON ${on} TO ${account};`,
+    })
   }
   for (const database of databases) {
     need('SELECT', `${database}.*`, `tables of ${database} that this user may not read do not even show`)

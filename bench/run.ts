@@ -3,7 +3,7 @@
  *
  *   --quick           a tenth of the files, 1 GiB instead of 8, one run each: about a minute or two
  *   --only NAMES      of the cases, such as zstd,restore,list, or repo for all of repositories
- *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), start, s3db
+ *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, start, s3db
  *   --runs N          turns of each command (3)
  *   --dir FOLDER      for material, vaults and results (default: holdfast-bench in the folder for temporary files)
  *   --write FILE      put the result into this Markdown file, below its `<!-- results -->` mark
@@ -17,6 +17,7 @@ import { largeFile, mixedTree, type Material } from './material.ts'
 import { compare, medians } from './measure.ts'
 import { prepareTools } from '../scripts/test-tools.ts'
 import { repositoryCases } from './repository-cases.ts'
+import { serviceFigures } from './service.ts'
 import { describeMachine, describeMaterial, tableOf, type Result } from './report.ts'
 
 const { values } = parseArgs({
@@ -49,6 +50,7 @@ try {
   if (wants(values.on, 'tree')) onMaterial('mixed tree', mixedTree(dir, files))
   if (!quick && wants(values.on, 'small')) onMaterial('1 GiB file', largeFile(dir, 1))
   if (wants(values.on, 'large')) onMaterial(quick ? '1 GiB file' : '8 GiB file', largeFile(dir, quick ? 1 : 8))
+  if (wants(values.on, 'service')) console.log(serviceFigures(work))
   if (wants(values.on, 'start')) await onStart()
 } finally {
   rmSync(work, { recursive: true, force: true })

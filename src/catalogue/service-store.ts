@@ -79,6 +79,8 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
       const row = sql.state.get(recurrence) as StateRow | undefined
       return row && stateOf(row)
     },
+    states: () =>
+      new Map((sql.states.all() as unknown as (StateRow & { name: string })[]).map((row) => [row.name, stateOf(row)])),
     pause(recurrence, until, reason) {
       sql.pause.run(recurrence, now(), until?.getTime() ?? null, reason ?? null)
     },
@@ -228,6 +230,7 @@ function readTask({ body }: TaskRow): Task {
 function statements(database: Database) {
   return {
     state: database.prepare('SELECT cursor, spec, paused_until, pause_reason FROM recurrence_state WHERE name = ?'),
+    states: database.prepare('SELECT name, cursor, spec, paused_until, pause_reason FROM recurrence_state'),
     saveCursor: database.prepare(
       `INSERT INTO recurrence_state (name, cursor, spec) VALUES (?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, spec = excluded.spec`,

@@ -78,7 +78,7 @@ const noMount =
 test('work goes on with a catalogue on a full disk, which is told once', { skip: noMount }, (t) => {
   const folder = join(scratch(t), 'small')
   mkdirSync(folder)
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', folder])
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder])
   if (mounted.status !== 0) {
     t.skip('this machine lets nobody mount')
     return
@@ -92,7 +92,7 @@ test('work goes on with a catalogue on a full disk, which is told once', { skip:
       ({ message }) => told.push(message),
     )
     const big = { summary: { text: 'x'.repeat(10_000) } }
-    for (let n = 0; n < 100; n += 1) catalogue.saveRun(run(`run ${n}`, n, big))
+    for (let n = 0; n < 500; n += 1) catalogue.saveRun(run(`run ${n}`, n, big))
     assert.ok(catalogue.lease('job:web'), 'a job can still run')
     assert.equal(told.length, 1)
     assert.match(told[0] ?? '', /full/)

@@ -29,6 +29,8 @@ export interface Scheduler {
 const GRACE_MS = 90_000
 /** Of one recurrence in one tick; the rest comes with the next. */
 const MOST_SLOTS = 1000
+/** From so many on, one question for all is cheaper. */
+const MANY = 50
 /** A cursor so far ahead was written while the clock was wrong. */
 const CLOCK_WRONG_MS = 86_400_000
 export const MOST_ATTEMPTS = 3
@@ -45,7 +47,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { clock, store } = deps
   /** When to look at a recurrence again; what counts is in the store. */
   const known = new Map<string, Known>()
-  let shared: { key: string; due: Date[] } | undefined
+  /** Due times of this tick. */
+  const shared = new Map<string, Date[]>()
 
   function tick(): Task[] {
     again()
@@ -53,11 +56,17 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     const slots: NewSlot[] = []
     const cursors: Cursor[] = []
     const present = new Set<string>()
+    shared.clear()
+    const due: [Recurrence, Known][] = []
     for (const recurrence of deps.recurrences()) {
       present.add(recurrence.name)
       const entry = knownOf(recurrence)
-      if (entry.next > now.getTime()) continue
-      slots.push(...look(recurrence, entry, now, cursors))
+      if (entry.next <= now.getTime()) due.push([recurrence, entry])
+    }
+    const states = due.length > MANY ? store.states() : undefined
+    for (const [recurrence, entry] of due) {
+      const state = states === undefined ? store.state(recurrence.name) : states.get(recurrence.name)
+      slots.push(...look(recurrence, entry, state, now, cursors))
     }
     for (const name of known.keys()) if (!present.has(name)) known.delete(name)
     return slots.length === 0 && cursors.length === 0 ? [] : store.record(slots, cursors, deps.onQueued)
@@ -72,9 +81,14 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     return entry
   }
 
-  function look(recurrence: Recurrence, entry: Known, now: Date, cursors: Cursor[]): NewSlot[] {
+  function look(
+    recurrence: Recurrence,
+    entry: Known,
+    state: RecurrenceState | undefined,
+    now: Date,
+    cursors: Cursor[],
+  ): NewSlot[] {
     const { name } = recurrence
-    const state = store.state(name)
     const after = cursorOf(state, entry.spec, now)
     const due = dueOf(entry, after, now)
     const reached = due.length === MOST_SLOTS ? (due.at(-1) as Date) : now
@@ -86,9 +100,13 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
   /** Many jobs have the same schedule. */
   function dueOf({ spec, times }: Known, after: Date, now: Date): Date[] {
-    const key = `${spec} ${after.getTime()} ${now.getTime()}`
-    if (shared?.key !== key) shared = { key, due: dueTimes(times, after, now, MOST_SLOTS) }
-    return shared.due
+    const key = `${spec} ${after.getTime()}`
+    let due = shared.get(key)
+    if (due === undefined) {
+      due = dueTimes(times, after, now, MOST_SLOTS)
+      shared.set(key, due)
+    }
+    return due
   }
 
   function slotsOf(recurrence: Recurrence, due: Date[], now: Date, state: RecurrenceState | undefined): NewSlot[] {

@@ -75,6 +75,8 @@ export interface Cursor {
 
 export interface ServiceStore {
   state(recurrence: string): RecurrenceState | undefined
+  /** Of all of them, by name. */
+  states(): Map<string, RecurrenceState>
   /** `until` undefined: go on. */
   pause(recurrence: string, until: Date | undefined, reason?: string): void
   /** Added by hand, not those of the configuration. */

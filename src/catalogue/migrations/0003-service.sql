@@ -40,7 +40,7 @@ CREATE TABLE task (
   ended_at    INTEGER,
   body        TEXT NOT NULL
 ) STRICT;
-CREATE INDEX task_waiting ON task (not_before) WHERE state = 'queued';
+CREATE INDEX task_waiting ON task (not_before, id) WHERE state = 'queued';
 CREATE INDEX task_claimed ON task (job) WHERE state = 'claimed';
 CREATE INDEX task_by_run ON task (run);
 CREATE INDEX task_by_recurrence ON task (recurrence) WHERE state <> 'done';

@@ -7,7 +7,7 @@ import { scratch } from '../../test/support/holdfast.ts'
 import { isAppError } from '../base/errors.ts'
 import type { Run } from '../model/run.ts'
 import { manualClock } from '../testing/manual-clock.ts'
-import { sqliteCatalogue } from './sqlite.ts'
+import { refuseNetwork, sqliteCatalogue } from './sqlite.ts'
 import { tolerantCatalogue } from './tolerant.ts'
 
 const DAY_MS = 86_400_000
@@ -70,6 +70,14 @@ test('work goes on with a catalogue that cannot be opened, which is told once', 
   assert.ok(catalogue.lease('job:web'))
   assert.deepEqual(told, ['catalogue.failed'])
   catalogue.close()
+})
+
+test('a network file system is refused with what to do', () => {
+  assert.throws(
+    () => refuseNetwork('/mnt/data/catalogue.db', 0x6969),
+    (error) => isAppError(error, 'catalogue.failed') && /NFS/.test(error.message) && /server\.dataDir/.test(error.hint),
+  )
+  refuseNetwork('/data/catalogue.db', 0xef53)
 })
 
 const noMount =

@@ -1,5 +1,5 @@
 /** The catalogue in one SQLite file, used by several processes at once. */
-import { chmodSync } from 'node:fs'
+import { chmodSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
@@ -124,9 +124,31 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   }
 }
 
+/** By the numbers that the system gives them. Locks of SQLite do not hold there, and WAL needs shared memory. */
+const NETWORK: Record<number, string> = {
+  0x6969: 'NFS',
+  0x517b: 'SMB',
+  0xff534d42: 'CIFS',
+  0xfe534d42: 'SMB',
+  0x5346414f: 'AFS',
+  0x01021997: '9P',
+  0x00c36400: 'Ceph',
+}
+
+export function refuseNetwork(path: string, type: number): void {
+  const system = NETWORK[type]
+  if (system === undefined) return
+  throw new AppError('catalogue.failed', `the catalogue ${path} lies on a network file system (${system})`, {
+    hint: 'Set server.dataDir to a folder on a disk of this machine; vaults may lie on the network.',
+  })
+}
+
 function openCatalogue(path: string): Database {
   try {
-    if (path !== ':memory:') makeFolders(dirname(path), 0o700)
+    if (path !== ':memory:') {
+      makeFolders(dirname(path), 0o700)
+      refuseNetwork(path, statfsSync(dirname(path)).type)
+    }
     const database = openDatabase(path, { timeout: BUSY_MS })
     if (path !== ':memory:') chmodSync(path, 0o600)
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')

@@ -11,29 +11,30 @@ const root = join(import.meta.dirname, '../..')
 const documents = globSync(['*.md', 'docs/**/*.md'], { cwd: root })
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
 
-test('the commands of the guide to files work, in their order', (t) => {
-  const dir = scratch(t, 'guide')
-  mkdirSync(join(dir, 'bin'))
-  mkdirSync(join(dir, 'documents'))
-  writeFileSync(join(dir, 'documents/letter.txt'), 'dear all')
-  symlinkSync(join(root, 'holdfast'), join(dir, 'bin/holdfast'))
-  const env = {
-    ...process.env,
-    HOME: dir,
-    XDG_DATA_HOME: join(dir, 'data'),
-    PATH: `${join(dir, 'bin')}:${process.env['PATH'] ?? ''}`,
-  }
-  const blocks = [...read('docs/guides/files.md').matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1] ?? '')
-  const commands = blocks.flatMap((block) => block.trim().split('\n'))
-  assert.ok(commands.length > 12)
-  for (const command of commands) {
-    try {
-      execFileSync('sh', ['-c', command], { cwd: dir, env, stdio: 'pipe', encoding: 'utf8' })
-    } catch (error) {
-      assert.fail(`${command}\n${(error as { stderr?: string }).stderr ?? String(error)}`)
+for (const guide of ['files', 'repositories'])
+  test(`the commands of the guide to ${guide} work, in their order`, (t) => {
+    const dir = scratch(t, 'guide')
+    mkdirSync(join(dir, 'bin'))
+    mkdirSync(join(dir, 'documents'))
+    writeFileSync(join(dir, 'documents/letter.txt'), 'dear all')
+    symlinkSync(join(root, 'holdfast'), join(dir, 'bin/holdfast'))
+    const env = {
+      ...process.env,
+      HOME: dir,
+      XDG_DATA_HOME: join(dir, 'data'),
+      PATH: `${join(dir, 'bin')}:${process.env['PATH'] ?? ''}`,
     }
-  }
-})
+    const blocks = [...read(`docs/guides/${guide}.md`).matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1] ?? '')
+    const commands = blocks.flatMap((block) => block.trim().split('\n'))
+    assert.ok(commands.length > 12)
+    for (const command of commands) {
+      try {
+        execFileSync('sh', ['-c', command], { cwd: dir, env, stdio: 'pipe', encoding: 'utf8' })
+      } catch (error) {
+        assert.fail(`${command}\n${(error as { stderr?: string }).stderr ?? String(error)}`)
+      }
+    }
+  })
 
 test('every command that a document names exists', () => {
   const known = new Set(COMMANDS.flatMap(({ name, aliases = [] }) => [name, ...aliases]))

@@ -95,6 +95,57 @@ for (const { name, unavailable, start } of servers) {
   )
 
   test(
+    `driver:${name} driver:s3db storage class and encryption by the server are asked for, and what is cold is not read back`,
+    { skip: why },
+    async (t) => {
+      const db = await sampleDatabase()
+      const client = new S3Client({
+        endpoint: server.endpoint,
+        region: 'us-east-1',
+        forcePathStyle: true,
+        credentials: keysOf(server),
+      })
+      t.after(() => client.destroy())
+      const asked: Record<string, unknown>[] = []
+      // The server here knows neither: what was asked for is noted, and taken out.
+      const noting = {
+        send(command: { input: Record<string, unknown> }, ...rest: unknown[]) {
+          asked.push({ ...command.input, command: command.constructor.name })
+          for (const name of ['StorageClass', 'ServerSideEncryption', 'SSEKMSKeyId'])
+            Reflect.deleteProperty(command.input, name)
+          return Reflect.apply(client.send, client, [command, ...rest]) as unknown
+        },
+      }
+      const plugin = await installed(t, db, {
+        driver: 's3',
+        config: {
+          bucket: BUCKET,
+          path: 'cold/{date}/',
+          storageClass: 'GLACIER',
+          serverSideEncryption: 'aws:kms',
+          kmsKeyId: 'arn:aws:kms:region:account:key/key-id',
+          client: noting,
+        },
+      })
+      const { driverInfo } = await plugin.backup()
+      const puts = asked.filter(({ command }) => command === 'PutObjectCommand')
+      assert.ok(puts.length > 0)
+      for (const put of puts)
+        assert.deepEqual(
+          [put['ServerSideEncryption'], put['SSEKMSKeyId']],
+          ['aws:kms', 'arn:aws:kms:region:account:key/key-id'],
+        )
+      const archive = (driverInfo as DriverInfo).key
+      assert.deepEqual(
+        puts.filter((put) => put['StorageClass'] === 'GLACIER').map((put) => put['Key']),
+        [archive],
+      )
+      const read = asked.filter(({ command, Key }) => command === 'GetObjectCommand' && Key === archive)
+      assert.deepEqual(read, [])
+    },
+  )
+
+  test(
     `driver:${name} driver:s3db a database in a bucket is backed up into its own bucket, without its backups in it`,
     { skip: why },
     async (t) => {

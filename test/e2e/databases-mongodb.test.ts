@@ -159,8 +159,11 @@ jobs: { one: { source: { type: mongodb, url: "mongodb://127.0.0.1:${alone.port}/
 test('driver:mongodb: a server that dies in the middle makes no backup', { skip }, async (t) => {
   const hf = holdfast(scratch(t, 'mongodb'))
   const dying = await startMongodb()
-  const documents = Array.from({ length: 240 }, () => ({ pad: 'y'.repeat(500_000) }))
-  await dying.client.db('big').collection('a').insertMany(documents)
+  // Each is stored when it has been read: a large one would lie in a temporary file first.
+  for (const name of 'abcdefghijkl') {
+    const documents = Array.from({ length: 20 }, () => ({ pad: 'y'.repeat(500_000) }))
+    await dying.client.db('big').collection(name).insertMany(documents)
+  }
   const args = [
     'backup',
     '--db',

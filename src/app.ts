@@ -307,6 +307,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     },
     openers(opening = {}) {
       return {
+        limits: (name) => settings.vaults[name]?.limits,
         source: async (job) => app.source(job.source, { vaults: job.vaults }),
         vault: async (name, job) => {
           const timezone = job.schedule?.timezone

@@ -91,7 +91,10 @@ function review(app: App, job: Job): { opened: Incident[]; closed: Incident[] } 
     const paused = state.pausedUntil !== undefined && state.pausedUntil > now
     return [{ times: timesOfRecurrence(one), since: firstDue(app, one, state.cursor), paused }]
   })
-  return catalogue.incidents.review(job.name, findingsOf(catalogue, job, expected, now))
+  return catalogue.incidents.review(
+    job.name,
+    findingsOf(catalogue, job, expected, now, (vault) => app.settings.vaults[vault]?.limits ?? {}),
+  )
 }
 
 /** A schedule counts from its first time in the ledger: what is new is not overdue at once. */
@@ -106,7 +109,7 @@ export async function reviewAll(app: App): Promise<void> {
   const now = app.clock.now()
   for (const job of Object.values(app.settings.jobs).filter(({ enabled }) => enabled)) {
     const { opened, closed } = review(app, job)
-    const silent = ({ kind }: Incident): boolean => kind === 'overdue' || kind === 'proof'
+    const silent = ({ kind }: Incident): boolean => kind === 'overdue' || kind === 'proof' || kind === 'space'
     for (const incident of opened.filter(silent)) {
       catalogue.incidents.told(incident.id)
       await app.tellIncident(incident, 'overdue')

@@ -19,6 +19,13 @@ import { serviceStore } from './service-store.ts'
 
 const BUSY_MS = 10_000
 
+interface UsageRow {
+  at: number
+  bytes: number
+  objects: number
+  free: number | null
+}
+
 export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   const database = openCatalogue(path)
   const statement = statements(database)
@@ -75,6 +82,12 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
     },
     askToCancel: (id, by) => void statement.askToCancel.run(by, id),
     cancelAsked: (id) => (statement.cancelAsked.get(id) as { cancel: string | null } | undefined)?.cancel ?? undefined,
+    saveUsage: (vault, { at, bytes, objects, free }) =>
+      void statement.saveUsage.run(vault, at.getTime(), bytes, objects, free ?? null),
+    usage(vault, since) {
+      const rows = statement.usage.all(vault, since.getTime()) as unknown as UsageRow[]
+      return rows.map(({ at, free, ...rest }) => ({ ...rest, at: new Date(at), ...(free !== null && { free }) }))
+    },
     replaceBackups(vault, backups) {
       transaction(() => {
         statement.removeVault.run(vault)
@@ -188,6 +201,10 @@ function statements(database: Database) {
     removeVault: database.prepare('DELETE FROM backup WHERE vault = ?'),
     backups: database.prepare('SELECT body FROM backup ORDER BY time, id'),
     vaultBackups: database.prepare('SELECT body FROM backup WHERE vault = ? ORDER BY time, id'),
+    saveUsage: database.prepare(
+      'INSERT OR REPLACE INTO usage (vault, at, bytes, objects, free) VALUES (?, ?, ?, ?, ?)',
+    ),
+    usage: database.prepare('SELECT at, bytes, objects, free FROM usage WHERE vault = ? AND at >= ? ORDER BY at'),
     get: database.prepare('SELECT value FROM state WHERE key = ?'),
     set: database.prepare('INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)'),
   }

@@ -42,6 +42,7 @@ export function tolerantCatalogue(
     saveBackup: (backup) => trying(() => catalogue.saveBackup(backup)),
     replaceBackups: (vault, backups) => trying(() => catalogue.replaceBackups(vault, backups)),
     removeBackups: (vault, ids) => trying(() => catalogue.removeBackups(vault, ids)),
+    saveUsage: (vault, usage) => trying(() => catalogue.saveUsage(vault, usage)),
     set: (key, value) => trying(() => catalogue.set(key, value)),
     lease(name, options) {
       try {

@@ -37,13 +37,20 @@ export function toSettings(config: Config, context: ToSettings): Settings {
 }
 
 function toVault(name: string, vault: VaultConfig, context: ToSettings): VaultSettings {
-  const { storage, compression, encryption, partSize, cache, ...rest } = vault
+  const { storage, compression, encryption, partSize, cache, limits, ...rest } = vault
   const settings: VaultSettings = { name, ...rest, storage: toStorage(storage, context) }
   if (compression !== undefined) settings.compression = toCompression(compression)
   if (encryption !== undefined) settings.encryption = toEncryption(encryption)
   if (partSize !== undefined) settings.partSize = parseSize(partSize)
   if (cache !== undefined) {
     settings.cache = { dir: cache.dir, ...(cache.maxSize === undefined ? {} : { maxSize: parseSize(cache.maxSize) }) }
+  }
+  if (limits !== undefined) {
+    const { warn, stop } = limits
+    settings.limits = {
+      ...(warn !== undefined && { warn: parseSize(warn) }),
+      ...(stop !== undefined && { stop: parseSize(stop) }),
+    }
   }
   return settings
 }

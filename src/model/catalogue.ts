@@ -1,4 +1,5 @@
 import type { Backup, BackupFilter } from './backup.ts'
+import type { Usage } from './usage.ts'
 import type { ServiceStore } from './service.ts'
 import type { IncidentStore } from './incident.ts'
 import type { Run, RunKind, RunStatus } from './run.ts'
@@ -21,6 +22,10 @@ export interface Catalogue {
   cancelAsked(id: string): string | undefined
   /** Newest first. */
   runs(filter?: RunFilter): Run[]
+
+  saveUsage(vault: string, usage: Usage): void
+  /** Oldest first. */
+  usage(vault: string, since: Date): Usage[]
 
   /** Makes the known backups of a vault exactly these. */
   replaceBackups(vault: string, backups: Backup[]): void

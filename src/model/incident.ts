@@ -1,5 +1,5 @@
 /** `overdue`: a run did not come when it should. `proof`: nothing was proved to restore for too long. */
-export type IncidentKind = 'failure' | 'damage' | 'unreachable' | 'config' | 'overdue' | 'proof' | 'warning'
+export type IncidentKind = 'failure' | 'damage' | 'unreachable' | 'config' | 'overdue' | 'proof' | 'space' | 'warning'
 
 /** Something that is wrong until it is right again: opened once however often it shows, closed by itself. */
 export interface Incident {

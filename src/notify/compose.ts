@@ -51,6 +51,7 @@ const WORDS: Record<Incident['kind'], string> = {
   config: 'is set up wrongly',
   overdue: 'is overdue',
   proof: 'was not proved to restore for too long',
+  space: 'runs out of space',
   warning: 'has warnings',
 }
 

@@ -1,5 +1,5 @@
 /** One job into one vault: clean up, read, store, verify, prune. */
-import { AppError } from '../base/errors.ts'
+import { AppError, toAppError } from '../base/errors.ts'
 import type { Backup, BackupType, ProofLevel } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
 import type { Source } from '../model/source.ts'
@@ -8,6 +8,7 @@ import { formatSize } from '../base/units.ts'
 import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../policy/shrink.ts'
 import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
 import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
+import { adjustUsage, measureUsage, refuseBeyondLimit, type UsageLimits } from './usage.ts'
 import { verify } from './verify.ts'
 
 export interface BackupJob {
@@ -32,6 +33,8 @@ export interface BackupJob {
   /** Override of the time, for imports. */
   time?: Date
   host?: string
+  /** How large the vault may become. */
+  limits?: UsageLimits
   /** Of a run that waits in the queue. */
   runId?: string
   trigger?: 'manual' | 'schedule' | 'api' | 'catch-up'
@@ -56,6 +59,7 @@ export async function backup(
       handle.stage('prepare')
       const tidied = await vault.tidy({ signal })
       if (tidied.removed > 0) handle.log('info', `removed ${tidied.removed} leftovers of interrupted runs`)
+      await refuseBeyondLimit(deps, vault, job.limits ?? {}, { signal })
       const outcome = await store(deps, job, vault, handle)
       handle.run.backupId = outcome.backup.id
       deps.catalogue.saveBackup(outcome.backup)
@@ -63,6 +67,10 @@ export async function backup(
       await prove(deps, job, vault, outcome.backup, handle)
       await flagShrunken(deps, job, vault, outcome.backup, handle)
       const pruned = await pruneAfter(deps, job, vault, handle)
+      adjustUsage(deps, vault.name, outcome.dataAddedPacked)
+      await measureUsage(deps, vault, { signal }).catch((error: unknown) =>
+        handle.log('warn', `what the vault takes could not be measured: ${toAppError(error).message}`),
+      )
       return { ...outcome, ...(pruned && { pruned }) }
     },
   )

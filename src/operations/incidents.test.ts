@@ -147,3 +147,17 @@ test('the state of a job is its worst incident, with the reason', () => {
   ])
   assert.deepEqual(stateOf(incidents.list(), true), { state: 'bad', why: 'failure: disk full' })
 })
+
+test('a vault beyond its limit, or full within a week as it grows, is a finding', () => {
+  const catalogue = fresh()
+  const kindsWith = (limits: { warn?: number; stop?: number }): string[] =>
+    findingsOf(catalogue, job, [], at(240), () => limits).map(
+      ({ kind, vault, message }) => `${kind} ${vault}: ${message}`,
+    )
+  catalogue.saveUsage('disk', { at: at(0), bytes: 1_000_000, objects: 1 })
+  catalogue.saveUsage('disk', { at: at(240), bytes: 11_000_000, objects: 9 })
+  assert.deepEqual(kindsWith({}), [])
+  assert.match(kindsWith({ warn: 10_000_000 }).join(), /^space disk: it takes 10.* more than/)
+  assert.match(kindsWith({ stop: 15_500_000 }).join(), /^space disk: it is full in 5 days/)
+  assert.deepEqual(kindsWith({ stop: 30_000_000 }), [])
+})

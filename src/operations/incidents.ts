@@ -6,6 +6,7 @@ import type { Catalogue } from '../model/catalogue.ts'
 import type { Finding, Incident, IncidentKind } from '../model/incident.ts'
 import type { Job } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
+import { spaceFinding, type UsageLimits } from './usage.ts'
 
 /** A schedule of the job, with the time from which it counts. */
 export interface Expected {
@@ -19,7 +20,13 @@ const OVERDUE_MS = 60 * 60_000
 /** How often who did not acknowledge is told again. */
 export const REMIND_MS = 24 * 60 * 60_000
 
-export function findingsOf(catalogue: Catalogue, job: Job, expected: readonly Expected[], now: Date): Finding[] {
+export function findingsOf(
+  catalogue: Catalogue,
+  job: Job,
+  expected: readonly Expected[],
+  now: Date,
+  limitsOf: (vault: string) => UsageLimits = () => ({}),
+): Finding[] {
   const runs = catalogue.runs({ job: job.name, limit: 200 })
   const findings = ['backup', 'verify'].flatMap((kind) =>
     job.vaults.flatMap((vault) => {
@@ -28,7 +35,10 @@ export function findingsOf(catalogue: Catalogue, job: Job, expected: readonly Ex
     }),
   )
   const good = runs.find(({ kind, status }) => kind === 'backup' && ['success', 'warning'].includes(status))
-  return [...unlike(findings), ...overdue(job, expected, good, now), ...unproved(catalogue, job, now)]
+  const spaces = job.vaults.flatMap(
+    (vault) => spaceFinding(job.name, vault, catalogue.usage(vault, new Date(0)), limitsOf(vault), now) ?? [],
+  )
+  return [...spaces, ...unlike(findings), ...overdue(job, expected, good, now), ...unproved(catalogue, job, now)]
 }
 
 /** Of a backup and a proof that fail alike, one. */

@@ -6,6 +6,7 @@ import type { RemoveOptions, Vault } from '../model/vault.ts'
 import { planRetention } from '../policy/retention.ts'
 import { SHRUNKEN } from '../policy/shrink.ts'
 import type { Deps, RunHandle } from './recorder.ts'
+import { adjustUsage } from './usage.ts'
 
 export interface PruneRequest {
   /** All jobs of the vault by themselves, if absent. */
@@ -79,6 +80,7 @@ export async function applyPrune(
     deps.catalogue.removeBackups(vault.name, removedBefore(error))
     throw error
   })
+  adjustUsage(deps, vault.name, -bytesFreed)
   deps.catalogue.removeBackups(vault.name, removed)
   return { ...plan, remove: plan.remove.filter(({ id }) => removed.includes(id)), applied: true, bytesFreed }
 }

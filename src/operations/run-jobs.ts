@@ -11,6 +11,8 @@ import { runHooks } from './hooks.ts'
 import { exclusively, statusOf, type Deps, type Recorded } from './recorder.ts'
 
 export interface Openers {
+  /** Of a vault, by its name. */
+  limits?(name: string): BackupJob['limits']
   source(job: Job): Source | Promise<Source>
   vault(name: string, job: Job): Promise<Vault>
 }
@@ -112,6 +114,7 @@ async function intoVault(
     const { timezone } = job.schedule ?? {}
     const { trigger, signal } = options
     const id = job.vaults[0] === name ? options.runId : undefined
+    const limits = openers.limits?.(name)
     const spec: BackupJob = {
       job: job.name,
       source,
@@ -123,6 +126,7 @@ async function intoVault(
       ...(job.verify.shrink !== undefined && { shrink: job.verify.shrink }),
       ...(job.retention && { retention: job.retention }),
       ...(timezone !== undefined && { timezone }),
+      ...(limits && { limits }),
       ...(trigger && { trigger }),
       ...(id !== undefined && { runId: id }),
     }

@@ -51,3 +51,23 @@ test('a backup is made and restored where the catalogue cannot be, with a warnin
   assert.notEqual(asked.code, 0)
   assert.match(asked.stderr, /catalogue\.failed/)
 })
+
+test('what a vault takes is measured and told; beyond its limit no backup is made, and pruning lets it go on', async (t) => {
+  const hf = holdfast(scratch(t))
+  plant(hf.dir, { 'files/a': 'x'.repeat(100_000) })
+  const config = (limits: string): void =>
+    writeFileSync(
+      join(hf.dir, 'holdfast.yaml'),
+      `vaults: { v: { storage: ./vault, format: archive, compression: none, limits: ${limits} } }
+jobs: { web: { source: { type: files, paths: [./files] }, vaults: [v], type: full } }`,
+    )
+  config('{ stop: 100k }')
+  assert.equal((await hf.run(['backup'])).code, 0, 'an empty vault is below its limit')
+  const refused = await hf.run(['backup'])
+  assert.equal(refused.code, 13)
+  assert.match(refused.stderr, /v takes 11\d(\.\d+)? KiB, its limit is 100 KiB/)
+  const [stats] = await hf.json<{ usage: { bytes: number; objects: number }[] }[]>(['stats', '--vault', 'v'])
+  assert.ok((stats?.usage[0]?.bytes ?? 0) > 100_000 && (stats?.usage[0]?.objects ?? 0) > 0)
+  config('{ stop: 1g, warn: 1k }')
+  assert.equal((await hf.run(['backup'])).code, 0)
+})

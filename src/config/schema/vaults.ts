@@ -55,6 +55,12 @@ export const vault = settings({
   })
     .describe('What a storage that fails for a moment is granted.')
     .optional(),
+  limits: settings({
+    warn: size('From this size on somebody is told.').optional(),
+    stop: size('From this size on no backup is made.').optional(),
+  })
+    .describe('How large the vault may become.')
+    .optional(),
   bandwidth: z.number().positive().describe('KiB a second, of all runs to this vault.').optional(),
   cache: settings({
     dir: path('The folder of the cache.').optional(),

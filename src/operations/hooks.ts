@@ -1,5 +1,6 @@
-/** A job's own commands, run by the shell, one after the other; what they say goes to stderr. */
+/** A job's own commands, run by the shell, one after the other; what they say goes to stderr and into the run's log. */
 import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
 import { AppError, toAppError } from '../base/errors.ts'
 import type { Run } from '../model/run.ts'
 
@@ -10,16 +11,23 @@ const LIMIT_MS = 60 * 60_000
 export interface HookFacts {
   job: string
   event: 'before' | 'after' | 'failure'
+  runId?: string | undefined
   run?: Run | undefined
+}
+
+export interface HookOptions {
+  signal?: AbortSignal
+  /** Told each line that a hook writes. */
+  onLine?: (line: string) => void
 }
 
 export async function runHooks(
   commands: readonly string[],
   facts: HookFacts,
-  { signal }: { signal?: AbortSignal } = {},
+  options: HookOptions = {},
 ): Promise<void> {
   for (const command of commands) {
-    const { code, by } = await run(command, facts, signal)
+    const { code, by } = await run(command, facts, options)
     if (code === SKIP && facts.event === 'before')
       throw new AppError('run.skipped', `the hook before ${facts.job} asked to skip this run`)
     if (code !== 0) throw new AppError('hook.failed', `the ${facts.event} hook of ${facts.job} ended with ${by}`)
@@ -29,20 +37,24 @@ export async function runHooks(
 async function run(
   command: string,
   facts: HookFacts,
-  signal: AbortSignal | undefined,
+  { signal, onLine }: HookOptions,
 ): Promise<{ code: number; by: string }> {
   const env = {
     ...process.env,
     HOLDFAST_JOB: facts.job,
     HOLDFAST_EVENT: facts.event,
-    HOLDFAST_RUN_ID: facts.run?.id ?? '',
+    HOLDFAST_RUN_ID: facts.run?.id ?? facts.runId ?? '',
     HOLDFAST_STATUS: facts.run?.status ?? '',
     HOLDFAST_BACKUP_ID: facts.run?.backupId ?? '',
     HOLDFAST_ERROR: facts.run?.error?.message ?? '',
   }
   return new Promise((resolve, reject) => {
     // A group of its own: the shell's children have to end with it.
-    const child = spawn(command, { shell: true, env, stdio: ['ignore', 2, 2], detached: true })
+    const child = spawn(command, { shell: true, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.pipe(process.stderr, { end: false })
+      if (onLine !== undefined) createInterface(stream).on('line', (line) => onLine(`${facts.event} hook: ${line}`))
+    }
     let late = false
     const end = (): void => endGroup(child.pid)
     const limit = setTimeout(() => {

@@ -7,7 +7,7 @@ import type { Run } from '../model/run.ts'
 import type { Source } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
-import { runHooks } from './hooks.ts'
+import { runHooks, type HookOptions } from './hooks.ts'
 import { exclusively, statusOf, type Deps, type Recorded } from './recorder.ts'
 
 export interface Openers {
@@ -58,9 +58,13 @@ export async function runJobs(
 
 async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOptions): Promise<JobRun[]> {
   const results: JobRun[] = []
+  const hooking: HookOptions = {
+    ...(options.signal && { signal: options.signal }),
+    onLine: (line) => logLine(deps, options.runId, line),
+  }
   try {
     await exclusively(deps, `job:${job.name}`, async () => {
-      await runHooks(job.hooks.before, { job: job.name, event: 'before' }, options)
+      await runHooks(job.hooks.before, { job: job.name, event: 'before', runId: options.runId }, hooking)
       const source = await openers.source(job)
       results.push(
         ...(await intoVaults(job, async (name) => intoVault(deps, job, name, source, openers, options), options)),
@@ -69,14 +73,34 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
       const event = failed === undefined ? 'after' : 'failure'
       await runHooks(
         failed === undefined ? job.hooks.after : job.hooks.onFailure,
-        { job: job.name, event, run: results.at(-1)?.run },
-        options,
+        { job: job.name, event, runId: options.runId, run: results.at(-1)?.run },
+        hooking,
       )
     })
   } catch (thrown) {
-    results.push(refused(deps, job, toAppError(thrown), options))
+    const error = toAppError(thrown)
+    // What a hook behind good backups says must not write over their run.
+    const { runId: _, ...others } = options
+    const refusal = refused(deps, job, error, results.length > 0 ? others : options)
+    results.push(refusal)
+    if (results.length === 1 && refusal.run.status === 'failed') await onRefused(job, refusal.run, hooking)
   }
   return results
+}
+
+/** The job failed before anything was done: that is a failure too. */
+async function onRefused(job: Job, run: Run, hooking: HookOptions): Promise<void> {
+  const facts = { job: job.name, event: 'failure', runId: run.id, run } as const
+  await runHooks(job.hooks.onFailure, facts, hooking).catch((error: unknown) =>
+    hooking.onLine?.(`the failure hook failed: ${toAppError(error).message}`),
+  )
+}
+
+/** Hooks work before and after the runs themselves; what they say is in the log of the first. */
+function logLine(deps: Deps, id: string | undefined, line: string): void {
+  const log = id === undefined ? undefined : deps.openRunLog?.(id)
+  log?.write({ type: 'log', level: 'info', message: line })
+  void log?.close()
 }
 
 /** `all`: each must succeed; `any`: one must; `priority`: one after the other until one does. */

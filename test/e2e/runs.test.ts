@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -70,4 +70,36 @@ jobs: { web: { source: { type: files, paths: [./files] }, vaults: [v], type: ful
   assert.ok((stats?.usage[0]?.bytes ?? 0) > 100_000 && (stats?.usage[0]?.objects ?? 0) > 0)
   config('{ stop: 1g, warn: 1k }')
   assert.equal((await hf.run(['backup'])).code, 0)
+})
+
+test('what hooks say is in the log of the run; the failure hook hears of a job that could not even begin', async (t) => {
+  const hf = holdfast(scratch(t))
+  plant(hf.dir, { 'files/a': 'content' })
+  const config = (before: string): void =>
+    writeFileSync(
+      join(hf.dir, 'holdfast.yaml'),
+      `vaults: { v: { storage: ./vault, format: archive } }
+jobs:
+  web:
+    source: { type: files, paths: [./files] }
+    vaults: [v]
+    hooks: { before: ['${before}'], after: ['echo all done; exit 4'], onFailure: ['echo "$HOLDFAST_RUN_ID $HOLDFAST_ERROR" >> failed'] }`,
+    )
+  config('echo getting ready; echo careful >&2')
+  const ended = await hf.run(['backup', '--json'])
+  assert.equal(ended.code, 1, 'the after hook failed')
+  const runs = await hf.json<{ id: string; status: string }[]>(['run', 'list'])
+  assert.deepEqual(runs.map(({ status }) => status).toSorted(), ['failed', 'success'])
+  const good = runs.find(({ status }) => status === 'success')
+  const logs = (await hf.run(['run', 'logs', good?.id ?? ''])).stdout
+  for (const said of ['before hook: getting ready', 'before hook: careful', 'after hook: all done'])
+    assert.ok(logs.includes(said), `${said} in ${logs}`)
+
+  config('exit 9')
+  assert.equal((await hf.run(['backup'])).code, 1)
+  const [failed] = await hf.json<{ id: string }[]>(['run', 'list', '--status', 'failed', '--limit', '1'])
+  assert.match(
+    readFileSync(join(hf.dir, 'failed'), 'utf8'),
+    new RegExp(`^${failed?.id} the before hook of web ended with exit code 9`, 'm'),
+  )
 })

@@ -62,6 +62,8 @@ export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'stor
   /** Where it lies, in place of what its name tells; an open one is closed with the vault. */
   storage?: StorageSettings | Storage
   create?: boolean
+  /** What is made where nothing is yet; the format of the settings if absent. */
+  newFormat?: VaultSettings['format']
   timezone?: string
   /** For those who look whether what is stored is right. */
   uncached?: boolean
@@ -150,7 +152,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
 
   async function openVault(name: string, asked: VaultOpening): Promise<Vault> {
     const opening = { ...options.vaults?.[name], ...asked }
-    const { create, timezone, uncached, askPassword, storage: elsewhere, ...overrides } = opening
+    const { create, timezone, uncached, askPassword, newFormat, storage: elsewhere, ...overrides } = opening
     const known = settings.vaults[name] ?? (elsewhere ? named(name) : adHoc(name))
     const { cache, ...vaultSettings }: VaultSettings = { ...known, ...overrides }
     const storage = await openWrapped(
@@ -180,7 +182,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const found = await formatOf(storage)
       if (found !== undefined && overrides.format !== undefined && overrides.format !== found)
         throw new AppError('vault.unsupported', `the vault at ${storage.name} has the format ${found}`)
-      if ((found ?? vaultSettings.format) === 'repository') {
+      if ((found ?? newFormat ?? vaultSettings.format) === 'repository') {
         const { repositoryVault } = await import('./repository/vault.ts')
         return await repositoryVault({
           storage,

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
@@ -246,41 +256,59 @@ test(
   },
 )
 
-test('an encrypted vault needs its password; a wrong one is exit 12, a missing vault 10, bad usage 2', async (t) => {
+for (const format of ['archive', 'repository'])
+  test(`an encrypted ${format} needs its password; a wrong one is exit 12, a missing vault 10, bad usage 2`, async (t) => {
+    const cli = holdfast(scratch(t))
+    const source = tree(cli.dir)
+    const env = { HOLDFAST_PASSWORD: 'correct horse' }
+    assert.equal((await cli.run(['backup', source, '--to', './vault', '--format', format], { env })).code, 0)
+    assert.equal((await cli.run(['restore', '--vault', './vault', '--to', './out'], { env })).code, 0)
+    const wrong = await cli.run(['restore', '--vault', './vault', '--to', './no', '--json'], {
+      env: { HOLDFAST_PASSWORD: 'battery staple' },
+    })
+    assert.equal(wrong.code, 12)
+    const error = lines(wrong.stderr).at(-1)
+    assert.deepEqual(
+      [error?.['message_type'], error?.['code'], error?.['error']],
+      ['exit_error', 12, 'vault.wrong-password'],
+    )
+    const mistyped = await cli.run(['backup', source, '--to', './vault'], {
+      env: { HOLDFAST_PASSWORD: 'battery staple' },
+    })
+    assert.equal(mistyped.code, 12, 'a mistyped password must not make a second kind of backup')
+    const forgotten = await cli.run(['backup', source, '--to', './vault'])
+    assert.equal(forgotten.code, 12, 'an encrypted vault never gets a plain backup by omission')
+    assert.equal((await cli.json<Listed[]>(['list', '--vault', './vault'], { env })).length, 1)
+    const missing = await cli.run(['restore', '--vault', './vault', '--to', './no'])
+    assert.equal(missing.code, 12)
+    assert.equal((await cli.run(['list', '--vault', './nowhere'])).code, 10)
+    assert.equal((await cli.run(['list', '--vault', './vault', '--nonsense'])).code, 2)
+    assert.equal((await cli.run(['frobnicate'])).code, 2)
+    for (const text of [wrong, mistyped, missing].flatMap(({ stdout, stderr }) => [stdout, stderr]))
+      assert.doesNotMatch(text, /battery|correct horse/)
+    const raw = readdirSync(join(cli.dir, 'vault'), { recursive: true, encoding: 'utf8' })
+      .map((name) => join(cli.dir, 'vault', name))
+      .filter((path) => statSync(path).isFile())
+      .map((path) => readFileSync(path, 'latin1'))
+      .join('')
+    assert.doesNotMatch(raw, /hello|a\.txt/)
+  })
+
+test('a new vault with a password is a repository, one without or with the options of an archive is an archive', async (t) => {
   const cli = holdfast(scratch(t))
   const source = tree(cli.dir)
   const env = { HOLDFAST_PASSWORD: 'correct horse' }
-  assert.equal((await cli.run(['backup', source, '--to', './vault'], { env })).code, 0)
-  assert.equal((await cli.run(['restore', '--vault', './vault', '--to', './out'], { env })).code, 0)
-  const wrong = await cli.run(['restore', '--vault', './vault', '--to', './no', '--json'], {
-    env: { HOLDFAST_PASSWORD: 'battery staple' },
-  })
-  assert.equal(wrong.code, 12)
-  const error = lines(wrong.stderr).at(-1)
-  assert.deepEqual(
-    [error?.['message_type'], error?.['code'], error?.['error']],
-    ['exit_error', 12, 'vault.wrong-password'],
-  )
-  const mistyped = await cli.run(['backup', source, '--to', './vault'], {
-    env: { HOLDFAST_PASSWORD: 'battery staple' },
-  })
-  assert.equal(mistyped.code, 12, 'a mistyped password must not make a second kind of backup')
-  const forgotten = await cli.run(['backup', source, '--to', './vault'])
-  assert.equal(forgotten.code, 12, 'an encrypted vault never gets a plain backup by omission')
-  assert.equal((await cli.json<Listed[]>(['list', '--vault', './vault'])).length, 1)
-  const missing = await cli.run(['restore', '--vault', './vault', '--to', './no'])
-  assert.equal(missing.code, 12)
-  assert.equal((await cli.run(['list', '--vault', './nowhere'])).code, 10)
-  assert.equal((await cli.run(['list', '--vault', './vault', '--nonsense'])).code, 2)
-  assert.equal((await cli.run(['frobnicate'])).code, 2)
-  for (const text of [wrong, mistyped, missing].flatMap(({ stdout, stderr }) => [stdout, stderr]))
-    assert.doesNotMatch(text, /battery|correct horse/)
-  const raw = readdirSync(join(cli.dir, 'vault'), { recursive: true, encoding: 'utf8' })
-    .map((name) => join(cli.dir, 'vault', name))
-    .filter((path) => statSync(path).isFile())
-    .map((path) => readFileSync(path, 'latin1'))
-    .join('')
-  assert.doesNotMatch(raw, /hello|a\.txt/)
+  const made = async (name: string, args: string[], how = {}): Promise<string> => {
+    const { code, stderr } = await cli.run(['backup', source, '--to', name, ...args], how)
+    assert.equal(code, 0, stderr)
+    return existsSync(join(cli.dir, name, 'config')) ? 'repository' : 'archive'
+  }
+  assert.equal(await made('a', [], { env }), 'repository')
+  assert.equal(await made('a', [], { env }), 'repository', 'also the second time')
+  assert.equal(await made('b', []), 'archive')
+  assert.equal(await made('c', ['--compression', 'gzip'], { env }), 'archive')
+  assert.equal(await made('d', ['--encrypt'], { env }), 'archive')
+  assert.equal(await made('b', [], { env }), 'archive', 'what is there stays what it is')
 })
 
 test('--out writes an archive that tar and zstd open; with a recipient, age opens it', async (t) => {

@@ -129,7 +129,7 @@ test('doctor tells a wrong password, and a dry run of a copy or an export makes 
   const cli = holdfast(scratch(t))
   mkdirSync(join(cli.dir, 'data'))
   writeFileSync(join(cli.dir, 'data/a'), 'a')
-  await cli.run(['backup', 'data', '--to', 'v'], { env: { HOLDFAST_PASSWORD: 'right' } })
+  await cli.run(['backup', 'data', '--to', 'v', '--format', 'archive'], { env: { HOLDFAST_PASSWORD: 'right' } })
   for (const [password, code] of [
     ['right', 0],
     ['wrong', 1],

@@ -121,7 +121,10 @@ function adHocOpening(app: App, context: Context, options: BackupOptions, target
   }
   // `--out` is plain unless it is asked for; an existing vault that is encrypted stays so.
   if (out !== undefined) return { ...own, ...(password && { askPassword: password }) }
-  return { ...own, ...opening(context, options) }
+  // What has a password can be a repository: what repeats is stored once. Archives are made where their options are said.
+  const archive = compression !== undefined || path !== undefined || format === 'archive'
+  const newFormat = password !== undefined && !archive ? 'repository' : undefined
+  return { ...own, ...opening(context, options), ...(newFormat && { newFormat }) }
 }
 
 export function compressionOf(text: string): CompressionSettings {

@@ -26,6 +26,7 @@ export interface BackupOptions extends DatabaseOptions {
   recipient?: string[]
   path?: string
   limitUpload?: number
+  readBack?: boolean
   verify?: string
   stdinFromCommand?: boolean
   stdinFilename?: string

@@ -50,6 +50,8 @@ export interface VaultSettings {
   /** KiB a second. */
   bandwidth?: number
   cache?: { dir?: string; maxSize?: number }
+  /** Repositories: open and compare what was packed before it is stored; true by default. */
+  readBack?: boolean
   /** Bytes from which somebody is told, and from which no backup is made. */
   limits?: { warn?: number; stop?: number }
 }

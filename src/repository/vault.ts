@@ -34,7 +34,7 @@ const SWEEP_AGE_MS = 60 * 60_000
 
 export interface RepositoryVaultOptions {
   storage: Storage
-  settings: Pick<VaultSettings, 'name' | 'password' | 'compression'>
+  settings: Pick<VaultSettings, 'name' | 'password' | 'compression' | 'readBack'>
   clock: Clock
   /** Recorded in snapshots: `holdfast 1.2.3`. */
   program: string
@@ -42,8 +42,6 @@ export interface RepositoryVaultOptions {
   askPassword?: Secret
   /** Make the repository when there is none; else `vault.not-found`. */
   create?: boolean
-  /** Read what was made again before it counts as written; true if not said. */
-  readBack?: boolean
 }
 
 export async function repositoryVault(options: RepositoryVaultOptions): Promise<Vault> {
@@ -61,12 +59,12 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
 /** The vault of a repository that is open. */
 export function vaultOf(
   repository: OpenRepository,
-  options: Pick<RepositoryVaultOptions, 'settings' | 'clock' | 'program' | 'readBack'>,
+  options: Pick<RepositoryVaultOptions, 'settings' | 'clock' | 'program'>,
 ): Vault {
-  const { settings, clock, program, readBack } = options
+  const { settings, clock, program } = options
   const { storage } = repository
   const { name } = settings
-  const writing: WriteOptions = { level: levelOf(settings), verify: readBack !== false }
+  const writing: WriteOptions = { level: levelOf(settings), verify: settings.readBack !== false }
   const context: BackupContext = { repository, name, clock, program, writing }
   let loaded: IndexedRepository | undefined
 

@@ -305,6 +305,7 @@ test('a new vault with a password is a repository, one without or with the optio
   }
   assert.equal(await made('a', [], { env }), 'repository')
   assert.equal(await made('a', [], { env }), 'repository', 'also the second time')
+  assert.equal(await made('e', ['--no-read-back'], { env }), 'repository')
   assert.equal(await made('b', []), 'archive')
   assert.equal(await made('c', ['--compression', 'gzip'], { env }), 'archive')
   assert.equal(await made('d', ['--encrypt'], { env }), 'archive')

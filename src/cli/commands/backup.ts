@@ -32,6 +32,7 @@ export function register(program: Command, context: Context): void {
     .option('--path <template>', 'object names of a new archive, such as {job}/{date}_{time}_{type}')
     .option('--encrypt', 'encrypt with a password (AES-256-GCM)')
     .option('--recipient <age1...>', 'encrypt for this age recipient (repeatable)', collect)
+    .option('--no-read-back', 'do not compare what was packed before it is stored (repositories; faster, less safe)')
     .option('--limit-upload <kib/s>', 'bandwidth limit in KiB a second', positive('--limit-upload'))
     .option('--verify <level>', 'prove this right after: V0 to V5 (default: V0, or as the job has it)')
   withDatabaseChoice(withServer(command))
@@ -53,7 +54,11 @@ async function backup(context: Context, what: string[], options: BackupOptions):
   const results = await runJobs(
     app.deps,
     jobs,
-    app.openers({ ...openVault, ...(options.limitUpload && { bandwidth: options.limitUpload }) }),
+    app.openers({
+      ...openVault,
+      ...(options.limitUpload && { bandwidth: options.limitUpload }),
+      ...(options.readBack === false && { readBack: false }),
+    }),
     {
       signal: context.signal,
       ...(options.type && { type: options.type }),

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { count, name, path, secret, settings, size, text, texts } from './fields.ts'
+import { count, flag, name, path, secret, settings, size, text, texts } from './fields.ts'
 import { storage } from './storage.ts'
 
 const compressionType = z.enum(['none', 'gzip', 'brotli', 'deflate', 'zstd', 'zip'])
@@ -55,6 +55,7 @@ export const vault = settings({
   })
     .describe('What a storage that fails for a moment is granted.')
     .optional(),
+  readBack: flag('Of a repository: compare what was packed before it is stored; true by default.').optional(),
   limits: settings({
     warn: size('From this size on somebody is told.').optional(),
     stop: size('From this size on no backup is made.').optional(),

@@ -76,8 +76,10 @@ test('every variable of the compose file and the CronJob is one that the guide n
 test('systemd takes the units', { skip: have('systemd-analyze') ? false : 'systemd is not here' }, () => {
   const units = globSync('container/systemd/*', { cwd: root })
   assert.equal(units.length, 3)
-  const { status, stderr } = spawnSync('systemd-analyze', ['verify', ...units], { cwd: root, encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
+  const { stderr } = spawnSync('systemd-analyze', ['verify', ...units], { cwd: root, encoding: 'utf8' })
+  // Other units of this machine are not looked at, nor whether systemd runs here.
+  const faults = stderr.split('\n').filter((line) => line.includes('holdfast'))
+  assert.deepEqual(faults, [])
 })
 
 const alone = process.getuid?.() === 0 && have('unshare') && have('setpriv')

@@ -29,7 +29,7 @@ export function serviceFigures(dir: string): string {
   const clock: Clock = { now: () => new Date(now), monotonic: () => now, sleep: async () => {} }
   const catalogue = sqliteCatalogue(path, clock)
   const { service } = catalogue
-  const all = recurrences()
+  const jobs = recurrences()
   const onQueued = ({ run: id, job }: Task): void =>
     catalogue.saveRun({
       id,
@@ -42,16 +42,26 @@ export function serviceFigures(dir: string): string {
       warningCount: 0,
       stages: [],
     })
-  const scheduler = createScheduler({ clock, store: service, recurrences: () => all, onQueued, onAbandoned: () => {} })
+  const scheduler = createScheduler({ clock, store: service, recurrences: () => jobs, onQueued, onAbandoned: () => {} })
   const timed = (work: () => number): [count: number, ms: number] => {
     const start = performance.now()
     return [work(), performance.now() - start]
   }
   try {
-    scheduler.tick()
+    do scheduler.tick()
+    while (scheduler.behind)
     const [, idle] = timed(() => scheduler.tick().length)
     now += 60_000
-    const [queued, busy] = timed(() => scheduler.tick().length)
+    let [queued, ticks, longest] = [0, 0, 0]
+    const [, all] = timed(() => {
+      do {
+        const [count, took] = timed(() => scheduler.tick().length)
+        queued += count
+        ticks += 1
+        longest = Math.max(longest, took)
+      } while (scheduler.behind)
+      return queued
+    })
     const [claims, took] = timed(() => {
       let count = 0
       for (let claim = service.claim([], 60_000); claim !== undefined; claim = service.claim([], 60_000)) {
@@ -62,7 +72,7 @@ export function serviceFigures(dir: string): string {
     })
     const memory = Math.round(process.memoryUsage().rss / 1024 ** 2)
     return [
-      `10,000 jobs: a tick with nothing due ${idle.toFixed(0)} ms, one that queues ${queued} runs ${busy.toFixed(0)} ms (goal 200)`,
+      `10,000 jobs: a tick with nothing due ${idle.toFixed(0)} ms, the longest of ${ticks} that queue ${queued} runs ${longest.toFixed(0)} ms (goal 200), all of them ${all.toFixed(0)} ms (drift: goal 1 s)`,
       `claims through SQLite: ${Math.round((claims * 1000) / took)} a second, each taken and ended (goal 1,000)`,
       `memory of this process: ${memory} MiB (goal 150)`,
     ].join('\n')

@@ -21,6 +21,7 @@ export interface ServiceOptions {
 }
 
 const TICK_MS = 1000
+const BEHIND_MS = 20
 /** How soon another scheduler takes over. */
 const STANDBY_MS = 5000
 /** How long the ledger is kept. */
@@ -143,6 +144,7 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
       else {
         catalogue.reapRuns()
         scheduler.tick()
+        if (scheduler.behind) rest = BEHIND_MS
         if (clock.monotonic() - reviewed > REVIEW_MS) {
           reviewed = clock.monotonic()
           await reviewAll(app)

@@ -198,6 +198,21 @@ test('labels decide who may run what, and one job is never worked on twice at on
   assert.equal(service.claim(['gpu'], 60_000)?.task.job, 'a')
 })
 
+test('of very many that are due each tick takes a part, and says so, until all are queued once', () => {
+  const world = bench()
+  const many = Array.from({ length: 4500 }, (_, n) => hourly('once', { name: `${n}/backup`, job: `${n}` }))
+  const scheduler = world.scheduler(many)
+  const ticks = (): number[] => {
+    const counts = [scheduler.tick().length]
+    while (scheduler.behind) counts.push(scheduler.tick().length)
+    return counts
+  }
+  assert.equal(ticks().length, 3)
+  world.set('2027-01-01T01:00:00.2Z')
+  assert.deepEqual(ticks(), [2000, 2000, 500])
+  assert.equal(new Set(world.queued.map(({ job }) => job)).size, 4500)
+})
+
 /** The same numbers in every run. */
 const chance = (seed: string): number => createHash('sha256').update(seed).digest().readUInt32LE() / 2 ** 32
 

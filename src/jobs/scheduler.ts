@@ -23,12 +23,16 @@ export interface SchedulerDeps {
 export interface Scheduler {
   /** Everything that is due by now. Gives the tasks that it queued. */
   tick(): Task[]
+  /** The last tick left some for the next one, which should come soon: no tick takes long. */
+  readonly behind: boolean
 }
 
 /** A time that nobody looked at for so long was missed: the machine slept, or no scheduler ran. */
 const GRACE_MS = 90_000
 /** Of one recurrence in one tick; the rest comes with the next. */
 const MOST_SLOTS = 1000
+/** Recurrences in one tick. */
+const MOST_DUE = 2000
 /** From so many on, one question for all is cheaper. */
 const MANY = 50
 /** A cursor so far ahead was written while the clock was wrong. */
@@ -47,6 +51,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { clock, store } = deps
   /** When to look at a recurrence again; what counts is in the store. */
   const known = new Map<string, Known>()
+  let behind = false
   /** Due times of this tick. */
   const shared = new Map<string, Date[]>()
 
@@ -63,6 +68,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       const entry = knownOf(recurrence)
       if (entry.next <= now.getTime()) due.push([recurrence, entry])
     }
+    behind = due.length > MOST_DUE
+    due.length = Math.min(due.length, MOST_DUE)
     const states = due.length > MANY ? store.states() : undefined
     for (const [recurrence, entry] of due) {
       const state = states === undefined ? store.state(recurrence.name) : states.get(recurrence.name)
@@ -166,7 +173,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     }
   }
 
-  return { tick }
+  return {
+    tick,
+    get behind() {
+      return behind
+    },
+  }
 }
 
 /** From where times count: never before the schedule was known, and not from a future that a wrong clock wrote. */

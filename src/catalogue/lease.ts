@@ -49,16 +49,27 @@ export function takeLease(database: Database, clock: Clock, name: string, onLost
     throw error
   }
   const renew = database.prepare('UPDATE lease SET expires_at = ? WHERE name = ? AND token = ?')
-  const timer = setInterval(() => {
-    if (database.isOpen && renew.run(expires(), name, token).changes === 0) {
-      clearInterval(timer)
-      onLost?.()
+  /** On a full or busy disk it stays ours until its time is over; the next turn tries again. */
+  const renewed = (): boolean => {
+    try {
+      return renew.run(expires(), name, token).changes > 0
+    } catch {
+      return true
     }
+  }
+  const timer = setInterval(() => {
+    if (!database.isOpen || renewed()) return
+    clearInterval(timer)
+    onLost?.()
   }, TTL_MS / 4)
   timer.unref()
   const release = (): void => {
     clearInterval(timer)
-    if (database.isOpen) database.prepare('DELETE FROM lease WHERE name = ? AND token = ?').run(name, token)
+    try {
+      if (database.isOpen) database.prepare('DELETE FROM lease WHERE name = ? AND token = ?').run(name, token)
+    } catch {
+      // A row that stays counts for nothing once this process is gone, or its time is over.
+    }
   }
   return { name, held: () => read(database, name)?.token === token, release, [Symbol.dispose]: release }
 }

@@ -44,6 +44,14 @@ export function tolerantCatalogue(
     removeBackups: (vault, ids) => trying(() => catalogue.removeBackups(vault, ids)),
     saveUsage: (vault, usage) => trying(() => catalogue.saveUsage(vault, usage)),
     set: (key, value) => trying(() => catalogue.set(key, value)),
+    cancelAsked(id) {
+      try {
+        return catalogue.cancelAsked(id)
+      } catch (error) {
+        tell(error)
+        return undefined
+      }
+    },
     lease(name, options) {
       try {
         return catalogue.lease(name, options)

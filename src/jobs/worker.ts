@@ -79,11 +79,11 @@ async function one(deps: WorkerDeps, claim: Claim, stopping: AbortSignal): Promi
   try {
     const { state, reason } = await deps.execute(claim.task, AbortSignal.any([stopping, lost.signal]))
     const stopped = state === 'interrupted' && stopping.aborted
-    attempt(deps, () => (stopped ? putBack(deps, claim) : store.finish(claim, state, reason)))
+    await written(deps, () => (stopped ? putBack(deps, claim) : store.finish(claim, state, reason)))
   } catch (thrown) {
     const error = toAppError(thrown)
     deps.onProblem(error)
-    attempt(deps, () => store.finish(claim, 'failed', error.message))
+    await written(deps, () => store.finish(claim, 'failed', error.message))
   } finally {
     ended.abort()
     await renewing
@@ -105,6 +105,23 @@ function attempt(deps: WorkerDeps, call: () => boolean): boolean {
   } catch (error) {
     deps.onProblem(toAppError(error, 'catalogue.failed'))
     return true
+  }
+}
+
+/** How often the end of a task is tried to be written. Its lease is renewed meanwhile, so nobody else takes it. */
+const WRITE_TRIES = 12
+
+/** A task whose end was not written would stay claimed for as long as this process lives. */
+async function written(deps: WorkerDeps, call: () => boolean): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      call()
+      return
+    } catch (error) {
+      deps.onProblem(toAppError(error, 'catalogue.failed'))
+      if (tries === WRITE_TRIES) return
+      await deps.clock.sleep(REST_MS)
+    }
   }
 }
 

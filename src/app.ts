@@ -24,7 +24,7 @@ import type { DatabaseTargetSettings } from './model/databases.ts'
 import type { Incident } from './model/incident.ts'
 import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
-import type { Run } from './model/run.ts'
+import { newRun, type Run } from './model/run.ts'
 import type { Secret, Settings, StorageSettings, VaultSettings } from './model/settings.ts'
 import type { Source, Target } from './model/source.ts'
 import type { Storage } from './model/storage.ts'
@@ -279,18 +279,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const names = job.notify.filter((name) => settings.notify[name]?.on.includes('start') === true)
       if (names.length === 0) return
       const { startNotification } = await import('./notify/compose.ts')
-      const now = clock.now()
-      const run: Run = {
-        id,
-        kind: 'backup',
-        job: job.name,
-        status: 'running',
-        trigger: 'manual',
-        createdAt: now,
-        warnings: [],
-        warningCount: 0,
-        stages: [],
-      }
+      const run = newRun({ id, kind: 'backup', job: job.name, status: 'running', createdAt: clock.now() })
       const host = options.host ?? hostname()
       const sending = names.map(async (name) => (await app.notifier(name)).send(startNotification(run, host)))
       for (const one of await Promise.allSettled(sending))

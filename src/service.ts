@@ -7,7 +7,7 @@ import { work } from './jobs/worker.ts'
 import type { Lease } from './model/catalogue.ts'
 import type { Incident } from './model/incident.ts'
 import type { Job } from './model/job.ts'
-import type { Run } from './model/run.ts'
+import { newRun } from './model/run.ts'
 import type { Recurrence, Task } from './model/service.ts'
 import { executeTask } from './operations/execute-task.ts'
 import { findingsOf, needsReminder, type Expected } from './operations/incidents.ts'
@@ -224,17 +224,7 @@ function ofJob(job: Job): Recurrence[] {
 /** What waits is seen in the list of runs. */
 export function saveQueued(app: App, task: Task): void {
   const vault = app.settings.jobs[task.job]?.vaults[0]
-  const run: Run = {
-    id: task.run,
-    kind: task.kind,
-    job: task.job,
-    ...(vault !== undefined && { vault }),
-    status: 'queued',
-    trigger: task.trigger,
-    createdAt: app.clock.now(),
-    warnings: [],
-    warningCount: 0,
-    stages: [],
-  }
+  const { run: id, kind, job, trigger } = task
+  const run = newRun({ id, kind, job, trigger, status: 'queued', createdAt: app.clock.now(), ...(vault && { vault }) })
   app.history().saveRun(run)
 }

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import type { Writable } from 'node:stream'
+import { endGroup } from './process-group.ts'
 import { AppError, errno, toAppError, type ErrorCode } from './errors.ts'
 import type { ByteReader } from './reader.ts'
 import { redact } from './redact.ts'
@@ -68,7 +69,7 @@ export function startProgram(options: ProgramOptions): RunningProgram {
   child.stdin.on('error', () => {}) // It ended without reading to the end; its exit code tells whether that is right.
   const tellProblem = (error: AppError): void => {
     problem ??= error
-    kill(child, 'SIGKILL')
+    endGroup(child, 'SIGKILL')
   }
   const idle =
     idleMs === undefined
@@ -122,8 +123,8 @@ export function startProgram(options: ProgramOptions): RunningProgram {
   async function stop(): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
     stopped = true
-    kill(child, 'SIGTERM')
-    const timer = setTimeout(() => kill(child, 'SIGKILL'), GRACE_MS)
+    endGroup(child, 'SIGTERM')
+    const timer = setTimeout(() => endGroup(child, 'SIGKILL'), GRACE_MS)
     child.stdout.resume()
     await closed.catch(() => {})
     clearTimeout(timer)
@@ -217,15 +218,6 @@ async function nextMove(child: ChildProcess): Promise<void> {
     }
     for (const event of ['readable', 'end', 'close', 'error']) stdout.once(event, done)
   })
-}
-
-function kill(child: ChildProcess, by: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  try {
-    process.kill(-child.pid, by)
-  } catch {
-    child.kill(by)
-  }
 }
 
 function cannotRun(name: string, error: Error): AppError {

@@ -31,6 +31,19 @@ export function openDatabase(path: string | Buffer, options: DatabaseSyncOptions
   return database
 }
 
+/** All of it or nothing, begun as a writer at once. */
+export function transaction<T>(database: Database, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    database.exec('COMMIT')
+    return result
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
 /** Whether this process has a database of that inode open. */
 export function isOpenDatabase(device: bigint, inode: bigint): boolean {
   return open.size > 0 && open.has(`${device}:${inode}`)

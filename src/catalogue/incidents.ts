@@ -1,7 +1,7 @@
 /** Incidents in the SQLite catalogue. */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
-import type { Database } from '../base/sqlite.ts'
+import { transaction, type Database } from '../base/sqlite.ts'
 import type { Finding, Incident, IncidentStore } from '../model/incident.ts'
 
 type Row = { body: string }
@@ -55,17 +55,7 @@ export function incidentStore(database: Database, clock: Clock): IncidentStore {
   }
 
   return {
-    review(job, findings) {
-      database.exec('BEGIN IMMEDIATE')
-      try {
-        const changed = review(job, findings)
-        database.exec('COMMIT')
-        return changed
-      } catch (error) {
-        if (database.isTransaction) database.exec('ROLLBACK')
-        throw error
-      }
-    },
+    review: (job, findings) => transaction(database, () => review(job, findings)),
     list({ job, open = false, limit = 100 } = {}) {
       return (sql.list.all({ job: job ?? null, open: open ? 1 : 0, limit }) as unknown as Row[]).map(read)
     },

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
-import type { Database } from '../base/sqlite.ts'
+import { transaction, type Database } from '../base/sqlite.ts'
 import type { Lease } from '../model/catalogue.ts'
 
 const TTL_MS = 60_000
@@ -33,21 +33,15 @@ export function leaseOwner(database: Database, clock: Clock, name: string): stri
 export function takeLease(database: Database, clock: Clock, name: string, onLost?: () => void): Lease | undefined {
   const token = randomUUID()
   const expires = (): number => clock.now().getTime() + TTL_MS
-  database.exec('BEGIN IMMEDIATE')
-  try {
+  const taken = transaction(database, () => {
     const row = read(database, name)
-    if (row !== undefined && isLive(row, clock)) {
-      database.exec('ROLLBACK')
-      return undefined
-    }
+    if (row !== undefined && isLive(row, clock)) return false
     database
       .prepare('INSERT OR REPLACE INTO lease (name, token, owner, expires_at) VALUES (?, ?, ?, ?)')
       .run(name, token, JSON.stringify(processIdentity()), expires())
-    database.exec('COMMIT')
-  } catch (error) {
-    if (database.isTransaction) database.exec('ROLLBACK')
-    throw error
-  }
+    return true
+  })
+  if (!taken) return undefined
   const renew = database.prepare('UPDATE lease SET expires_at = ? WHERE name = ? AND token = ?')
   /** On a full or busy disk it stays ours until its time is over; the next turn tries again. */
   const renewed = (): boolean => {

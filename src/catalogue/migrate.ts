@@ -1,7 +1,7 @@
 /** Numbered SQL files, each run once, in one transaction with the number that it leaves behind. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { AppError } from '../base/errors.ts'
-import type { Database } from '../base/sqlite.ts'
+import { transaction, type Database } from '../base/sqlite.ts'
 
 const FOLDER = new URL('./migrations/', import.meta.url)
 
@@ -21,16 +21,11 @@ export function migrate(database: Database, path: string): void {
     )
   }
   if (have === files.length) return
-  database.exec('BEGIN IMMEDIATE')
-  try {
+  transaction(database, () => {
     // Another process may have been faster.
     for (let next = version(); next < files.length; next += 1) {
       database.exec(readFileSync(new URL(files[next] as string, FOLDER), 'utf8'))
       database.exec(`PRAGMA user_version = ${next + 1}`)
     }
-    database.exec('COMMIT')
-  } catch (error) {
-    database.exec('ROLLBACK')
-    throw error
-  }
+  })
 }

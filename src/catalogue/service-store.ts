@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
-import type { Database } from '../base/sqlite.ts'
+import { transaction, type Database } from '../base/sqlite.ts'
 import type {
   Claim,
   NewSlot,
@@ -44,18 +44,6 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
   const sql = statements(database)
   const now = (): number => clock.now().getTime()
 
-  function transaction<T>(work: () => T): T {
-    database.exec('BEGIN IMMEDIATE')
-    try {
-      const result = work()
-      database.exec('COMMIT')
-      return result
-    } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK')
-      throw error
-    }
-  }
-
   function insertTask(task: Task): void {
     sql.insertTask.run(
       task.id,
@@ -89,7 +77,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
     removeAdded: (name) => sql.removeAdded.run(name).changes > 0,
 
     record(slots, cursors, onTask = () => undefined) {
-      return transaction(() => {
+      return transaction(database, () => {
         const made: Task[] = []
         for (const slot of slots) {
           const task = recordSlot(slot)
@@ -102,7 +90,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
       })
     },
     enqueue(task) {
-      return transaction(() => {
+      return transaction(database, () => {
         if (sql.openTaskOfJob.get(task.job, kindOf(task)) !== undefined) return undefined
         insertTask(task)
         return task
@@ -127,7 +115,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
     },
 
     claim(labels, leaseMs) {
-      return transaction(() => {
+      return transaction(database, () => {
         const rows = sql.waiting.all(now()) as unknown as TaskRow[]
         const row = rows.find(({ body }) => (JSON.parse(body) as Task).labels.every((label) => labels.includes(label)))
         if (row === undefined) return undefined
@@ -139,7 +127,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
     },
     renew: ({ task, token }, leaseMs) => sql.renew.run(now() + leaseMs, task.id, token).changes > 0,
     finish({ task, token }, state, reason) {
-      return transaction(() => {
+      return transaction(database, () => {
         if (sql.finish.run(now(), task.id, token).changes === 0) return false
         slotOf(task, state, reason)
         return true
@@ -150,7 +138,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
       return sql.release.run(run, notBefore.getTime(), JSON.stringify(next), task.id, token).changes > 0
     },
     withdraw(run, reason) {
-      return transaction(() => {
+      return transaction(database, () => {
         const row = sql.waitingRun.get(run) as TaskRow | undefined
         if (row === undefined) return false
         const task = readTask(row)

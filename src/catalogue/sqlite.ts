@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
 import { makeFolders } from '../base/folders.ts'
 import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
-import { openDatabase, type Database } from '../base/sqlite.ts'
+import { openDatabase, transaction, type Database } from '../base/sqlite.ts'
 import type { Backup, BackupFilter } from '../model/backup.ts'
 import type { Catalogue, RunFilter } from '../model/catalogue.ts'
 import type { IncidentStore } from '../model/incident.ts'
@@ -31,17 +31,6 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   const statement = statements(database)
   let service: ServiceStore | undefined
   let incidents: IncidentStore | undefined
-
-  function transaction(work: () => void): void {
-    database.exec('BEGIN IMMEDIATE')
-    try {
-      work()
-      database.exec('COMMIT')
-    } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK')
-      throw error
-    }
-  }
 
   function saveBackup(backup: Backup): void {
     statement.saveBackup.run(backup.vault, backup.id, backup.job, backup.time.getTime(), JSON.stringify(backup))
@@ -89,14 +78,14 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
       return rows.map(({ at, free, ...rest }) => ({ ...rest, at: new Date(at), ...(free !== null && { free }) }))
     },
     replaceBackups(vault, backups) {
-      transaction(() => {
+      transaction(database, () => {
         statement.removeVault.run(vault)
         for (const backup of backups) saveBackup(backup)
       })
     },
     saveBackup,
     removeBackups(vault, ids) {
-      transaction(() => {
+      transaction(database, () => {
         for (const id of ids) statement.removeBackup.run(vault, id)
       })
     },
@@ -126,7 +115,7 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
     },
     pruneRuns(before) {
       const rows = statement.oldRuns.all(before.getTime()) as { id: string; body: string }[]
-      transaction(() => {
+      transaction(database, () => {
         for (const { id } of rows) statement.removeRun.run(id)
       })
       return rows.flatMap(({ body }) => parseRun(body).log ?? [])

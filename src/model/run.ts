@@ -46,3 +46,8 @@ export interface RunStage {
   endedAt?: Date
   status: 'running' | 'success' | 'failed'
 }
+
+/** The record of a run before anything is known of it. */
+export function newRun(known: Pick<Run, 'id' | 'kind' | 'job' | 'status' | 'createdAt'> & Partial<Run>): Run {
+  return { warnings: [], warningCount: 0, stages: [], ...known, trigger: known.trigger ?? 'manual' }
+}

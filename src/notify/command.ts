@@ -1,6 +1,7 @@
 /** A program of the user's that gets the event as JSON on its input. */
 import { spawn } from 'node:child_process'
 import { AppError, toAppError } from '../base/errors.ts'
+import { endGroup } from '../base/process-group.ts'
 import { redact } from '../base/redact.ts'
 import type { Notifier } from '../model/notify.ts'
 import type { ServiceNotifySettings } from '../model/settings.ts'
@@ -24,13 +25,7 @@ export function command(settings: Extract<ServiceNotifySettings, { type: 'comman
       child.stdin.on('error', () => undefined)
       child.stdin.end(JSON.stringify(plainForm(notification)))
       let late = false
-      const end = (): void => {
-        try {
-          if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-        } catch {
-          // It ended by itself.
-        }
-      }
+      const end = (): void => endGroup(child, 'SIGKILL')
       const limit = setTimeout(() => {
         late = true
         end()

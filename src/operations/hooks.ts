@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { AppError, toAppError } from '../base/errors.ts'
+import { endGroup } from '../base/process-group.ts'
 import type { Run } from '../model/run.ts'
 
 /** A hook that ends so says: not today. The run is skipped, without an alarm. */
@@ -56,7 +57,7 @@ async function run(
       if (onLine !== undefined) createInterface(stream).on('line', (line) => onLine(`${facts.event} hook: ${line}`))
     }
     let late = false
-    const end = (): void => endGroup(child.pid)
+    const end = (): void => endGroup(child, 'SIGTERM')
     const limit = setTimeout(() => {
       late = true
       end()
@@ -78,12 +79,4 @@ async function run(
       else resolve({ code: code ?? 1, by: sign === null ? `exit code ${code}` : `signal ${sign}` })
     })
   })
-}
-
-function endGroup(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, 'SIGTERM')
-  } catch {
-    // It ended by itself.
-  }
 }

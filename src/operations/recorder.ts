@@ -6,7 +6,7 @@ import { runId } from '../base/ids.ts'
 import type { Catalogue } from '../model/catalogue.ts'
 import type { OnProgress, ProgressEvent, Warning } from '../model/progress.ts'
 import type { Target, Trial } from '../model/source.ts'
-import type { Run, RunKind, RunStatus } from '../model/run.ts'
+import { newRun, type Run, type RunKind, type RunStatus } from '../model/run.ts'
 
 export interface Deps {
   clock: Clock
@@ -71,17 +71,7 @@ export async function recorded<T>(
 ): Promise<Recorded<T>> {
   const { clock, catalogue } = deps
   const now = clock.now()
-  const run: Run = {
-    id,
-    ...start,
-    status: 'running',
-    trigger: start.trigger ?? 'manual',
-    createdAt: now,
-    startedAt: now,
-    warnings: [],
-    warningCount: 0,
-    stages: [],
-  }
+  const run = newRun({ id, ...start, status: 'running', createdAt: now, startedAt: now })
   const log = deps.openRunLog?.(run.id)
   if (log !== undefined) run.log = log.path
   let saved = 0

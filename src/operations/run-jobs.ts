@@ -3,12 +3,12 @@ import { AppError, toAppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
 import { parseDuration } from '../base/units.ts'
 import type { Job } from '../model/job.ts'
-import type { Run } from '../model/run.ts'
+import { newRun, type Run } from '../model/run.ts'
 import type { Source } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
-import { exclusively, statusOf, type Deps, type Recorded } from './recorder.ts'
+import { exclusively, statusOf, type Deps, type Recorded, type RunLog } from './recorder.ts'
 
 export interface Openers {
   /** Of a vault, by its name. */
@@ -58,9 +58,14 @@ export async function runJobs(
 
 async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOptions): Promise<JobRun[]> {
   const results: JobRun[] = []
+  // Hooks work before and after the runs themselves; what they say is in the log of the first.
+  let log: RunLog | undefined
   const hooking: HookOptions = {
     ...(options.signal && { signal: options.signal }),
-    onLine: (line) => logLine(deps, options.runId, line),
+    onLine: (line) => {
+      log ??= options.runId === undefined ? undefined : deps.openRunLog?.(options.runId)
+      log?.write({ type: 'log', level: 'info', message: line })
+    },
   }
   try {
     await exclusively(deps, `job:${job.name}`, async () => {
@@ -85,6 +90,7 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
     results.push(refusal)
     if (results.length === 1 && refusal.run.status === 'failed') await onRefused(job, refusal.run, hooking)
   }
+  await log?.close()
   return results
 }
 
@@ -94,13 +100,6 @@ async function onRefused(job: Job, run: Run, hooking: HookOptions): Promise<void
   await runHooks(job.hooks.onFailure, facts, hooking).catch((error: unknown) =>
     hooking.onLine?.(`the failure hook failed: ${toAppError(error).message}`),
   )
-}
-
-/** Hooks work before and after the runs themselves; what they say is in the log of the first. */
-function logLine(deps: Deps, id: string | undefined, line: string): void {
-  const log = id === undefined ? undefined : deps.openRunLog?.(id)
-  log?.write({ type: 'log', level: 'info', message: line })
-  void log?.close()
 }
 
 /** `all`: each must succeed; `any`: one must; `priority`: one after the other until one does. */
@@ -170,7 +169,8 @@ function refused(
   { trigger = 'manual', runId: id = runId() }: RunJobsOptions,
 ): JobRun {
   const now = deps.clock.now()
-  const run: Run = {
+  const { code, message, hint } = error
+  const run = newRun({
     id,
     kind: 'backup',
     job: job.name,
@@ -179,11 +179,8 @@ function refused(
     createdAt: now,
     startedAt: now,
     endedAt: now,
-    error: { code: error.code, message: error.message, hint: error.hint },
-    warnings: [],
-    warningCount: 0,
-    stages: [],
-  }
+    error: { code, message, hint },
+  })
   deps.catalogue.saveRun(run)
   return { job: job.name, vault: job.vaults[0] ?? '', run, error }
 }

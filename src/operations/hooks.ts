@@ -8,6 +8,8 @@ import type { Run } from '../model/run.ts'
 /** A hook that ends so says: not today. The run is skipped, without an alarm. */
 const SKIP = 75
 const LIMIT_MS = 60 * 60_000
+/** How long the output of a shell that has ended is still read. */
+const LAST_WORDS_MS = 500
 
 export interface HookFacts {
   job: string
@@ -72,6 +74,13 @@ async function run(
       settle()
       reject(new AppError('hook.failed', `a hook of ${facts.job} could not be run: ${cause.message}`, { cause }))
     })
+    // What it left running may hold its output open: that is not waited for.
+    child.on('exit', () =>
+      setTimeout(() => {
+        child.stdout.destroy()
+        child.stderr.destroy()
+      }, LAST_WORDS_MS),
+    )
     child.on('close', (code, sign) => {
       settle()
       if (signal?.aborted === true) reject(toAppError(signal.reason, 'run.cancelled'))

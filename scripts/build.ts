@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, globSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { buildUi } from './build-ui.ts'
 
 const root = join(dirname(import.meta.filename), '..')
 const dist = join(root, 'dist')
@@ -20,3 +21,4 @@ for (const asset of assets) {
   copyFileSync(join(root, 'src', asset), join(dist, asset))
 }
 chmodSync(join(dist, 'cli/main.js'), 0o755)
+await buildUi(join(dist, 'ui'))

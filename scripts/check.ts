@@ -7,7 +7,8 @@ const bin = (name: string): string => join(root, 'node_modules/.bin', name)
 
 const checks: [string, string[]][] = [
   ['tsc', ['-p', 'tsconfig.json']],
-  ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'scripts', 'bench', 'examples']],
+  ['tsc', ['-p', 'ui/tsconfig.json']],
+  ['oxlint', ['--type-aware', '--deny-warnings', 'src', 'test', 'scripts', 'bench', 'examples', 'ui']],
   ['oxfmt', ['--check', '.']],
 ]
 

@@ -15,6 +15,8 @@ import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
 import { sqliteCatalogue } from './catalogue/sqlite.ts'
 import { tolerantCatalogue } from './catalogue/tolerant.ts'
+import type { PartsContext } from './config/definitions.ts'
+import { addedParts } from './config/added-parts.ts'
 import type { Catalogue } from './model/catalogue.ts'
 import type { RestoredEntry } from './model/entry.ts'
 import type { RunReport } from './model/report.ts'
@@ -84,6 +86,12 @@ export interface App extends AsyncDisposable {
   readonly deps: Deps
   /** The catalogue, for those who ask what it holds. */
   history(): Catalogue
+  /** Takes up the jobs, vaults and notifiers that the API made or changed since; cheap when nothing did. */
+  refresh(): Promise<void>
+  /** Whether this comes from the configuration file and not from the API. */
+  isManaged(section: 'vaults' | 'jobs' | 'notify', name: string): boolean
+  /** For the API: what parts of the configuration are checked with. */
+  readonly parts: PartsContext
   /** Opens a vault by its configured name, else as a path or URL. The same one again while it is open. */
   vault(name: string, opening?: VaultOpening): Promise<Vault>
   job(name: string): Job
@@ -121,6 +129,7 @@ export interface App extends AsyncDisposable {
 export function createApp(settings: Settings, options: AppOptions = {}): App {
   const clock = options.clock ?? systemClock
   const vaults = new Map<string, Promise<Vault>>()
+  const replaced: Promise<Vault>[] = []
   let catalogue: Catalogue | undefined
   let tolerant: Catalogue | undefined
   const history = (): Catalogue => (catalogue ??= openCatalogue(settings, clock))
@@ -208,11 +217,28 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     }
   }
 
+  const added = addedParts(settings, {
+    definitions: () => history().server.definitions,
+    parseStorageUrl,
+    onProblem: (message) => log.warn(message),
+    onChange: (names) => {
+      // Opened anew with the changed settings when it is wanted next; whoever works on it keeps the old one.
+      for (const [key, vault] of vaults) {
+        if (!names.some((name) => key.startsWith(`${JSON.stringify([name]).slice(0, -1)},`))) continue
+        vaults.delete(key)
+        replaced.push(vault)
+      }
+    },
+  })
+
   const app: App = {
     settings,
     clock,
     deps,
     history,
+    refresh: added.refresh,
+    isManaged: added.isManaged,
+    parts: added.context,
     log,
     async vault(name, opening = {}) {
       const { timezone, bandwidth, uncached, compression, storage } = opening
@@ -335,7 +361,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       await tidyRuns(deps, { runLogDir, maxAgeMs: parseDuration(settings.log.maxAge ?? '30d') })
     },
     async close() {
-      const open = await Promise.allSettled(vaults.values())
+      const open = await Promise.allSettled([...vaults.values(), ...replaced])
       await Promise.all(open.map(async (vault) => (vault.status === 'fulfilled' ? vault.value.close() : undefined)))
       vaults.clear()
       tolerant?.close()

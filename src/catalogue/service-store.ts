@@ -14,6 +14,7 @@ import type {
   Task,
   TaskState,
 } from '../model/service.ts'
+import type { Seal } from './seal.ts'
 
 interface TaskRow {
   run: string
@@ -22,6 +23,7 @@ interface TaskRow {
   owner: string | null
   lease_until: number | null
   body: string
+  options: Uint8Array | null
 }
 
 interface SlotRow {
@@ -40,11 +42,16 @@ interface StateRow {
   pause_reason: string | null
 }
 
-export function serviceStore(database: Database, clock: Clock): ServiceStore {
+export function serviceStore(database: Database, clock: Clock, seal: Seal): ServiceStore {
   const sql = statements(database)
   const now = (): number => clock.now().getTime()
 
-  function insertTask(task: Task): void {
+  const readTask = (row: TaskRow): Task => ({
+    ...taskOf(row),
+    ...(row.options !== null && { options: seal.open(row.options) as NonNullable<Task['options']> }),
+  })
+
+  function insertTask({ options, ...task }: Task): void {
     sql.insertTask.run(
       task.id,
       task.job,
@@ -53,6 +60,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
       task.notBefore.getTime(),
       task.run,
       JSON.stringify(task),
+      options === undefined ? null : seal.seal(options),
     )
   }
 
@@ -91,7 +99,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
     },
     enqueue(task) {
       return transaction(database, () => {
-        if (sql.openTaskOfJob.get(task.job, kindOf(task)) !== undefined) return undefined
+        if (task.kind !== 'restore' && sql.openTaskOfJob.get(task.job, task.kind) !== undefined) return undefined
         insertTask(task)
         return task
       })
@@ -111,7 +119,7 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
     },
     tasks(state) {
       const rows = (state === undefined ? sql.tasks.all() : sql.tasksIn.all(state)) as unknown as TaskRow[]
-      return rows.map((row) => ({ ...readTask(row), state: row.state, ...(row.owner && { by: nameOf(row.owner) }) }))
+      return rows.map((row) => ({ ...taskOf(row), state: row.state, ...(row.owner && { by: nameOf(row.owner) }) }))
     },
 
     claim(labels, leaseMs) {
@@ -134,7 +142,8 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
       })
     },
     release({ task, token }, run, notBefore) {
-      const next = { ...task, run, notBefore, attempt: task.attempt + 1 }
+      const { options: _, ...rest } = task
+      const next = { ...rest, run, notBefore, attempt: task.attempt + 1 }
       return sql.release.run(run, notBefore.getTime(), JSON.stringify(next), task.id, token).changes > 0
     },
     withdraw(run, reason) {
@@ -182,8 +191,6 @@ export function serviceStore(database: Database, clock: Clock): ServiceStore {
   }
 }
 
-const kindOf = ({ kind }: Task): string => kind
-
 function nameOf(owner: string): string {
   const { pid, host } = JSON.parse(owner) as ProcessIdentity
   return `process ${pid} on ${host}`
@@ -209,7 +216,7 @@ function readSlot(row: SlotRow): Slot {
   }
 }
 
-function readTask({ body }: TaskRow): Task {
+function taskOf({ body }: TaskRow): Task {
   const task = JSON.parse(body) as Task
   return { ...task, due: new Date(task.due), notBefore: new Date(task.notBefore) }
 }
@@ -241,7 +248,7 @@ function statements(database: Database) {
     ),
     firstSlot: database.prepare('SELECT min(due) AS due FROM slot WHERE recurrence = ?'),
     insertTask: database.prepare(
-      `INSERT INTO task (id, job, recurrence, due, not_before, state, run, body) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)`,
+      `INSERT INTO task (id, job, recurrence, due, not_before, state, run, body, options) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)`,
     ),
     openTask: database.prepare(`SELECT 1 FROM task WHERE recurrence = ? AND state <> 'done' LIMIT 1`),
     openTaskOfJob: database.prepare(
@@ -251,7 +258,8 @@ function statements(database: Database) {
     tasksIn: database.prepare('SELECT * FROM task WHERE state = ? ORDER BY due, id'),
     waiting: database.prepare(
       `SELECT * FROM task WHERE state = 'queued' AND not_before <= ?
-         AND job NOT IN (SELECT job FROM task WHERE state = 'claimed')
+         AND (body ->> 'kind' = 'restore'
+           OR job NOT IN (SELECT job FROM task WHERE state = 'claimed' AND body ->> 'kind' <> 'restore'))
        ORDER BY not_before, id LIMIT 50`,
     ),
     waitingRun: database.prepare(`SELECT * FROM task WHERE run = ? AND state = 'queued'`),

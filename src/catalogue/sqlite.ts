@@ -10,11 +10,14 @@ import type { Backup, BackupFilter } from '../model/backup.ts'
 import type { Catalogue, RunFilter } from '../model/catalogue.ts'
 import type { IncidentStore } from '../model/incident.ts'
 import type { Run } from '../model/run.ts'
+import type { ServerStore } from '../model/server-store.ts'
 import type { ServiceStore } from '../model/service.ts'
 import { incidentStore } from './incidents.ts'
 import { leaseOwner, takeLease } from './lease.ts'
 import { migrate } from './migrate.ts'
 import { parseBackup, parseRun } from './rows.ts'
+import { sealOf } from './seal.ts'
+import { serverStore } from './server-store.ts'
 import { serviceStore } from './service-store.ts'
 
 const BUSY_MS = 10_000
@@ -31,6 +34,8 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   const statement = statements(database)
   let service: ServiceStore | undefined
   let incidents: IncidentStore | undefined
+  let server: ServerStore | undefined
+  const seal = sealOf(path)
 
   function saveBackup(backup: Backup): void {
     statement.saveBackup.run(backup.vault, backup.id, backup.job, backup.time.getTime(), JSON.stringify(backup))
@@ -52,10 +57,13 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
 
   return {
     get service() {
-      return (service ??= serviceStore(database, clock))
+      return (service ??= serviceStore(database, clock, seal))
     },
     get incidents() {
       return (incidents ??= incidentStore(database, clock))
+    },
+    get server() {
+      return (server ??= serverStore(database, clock, seal))
     },
     saveRun,
     run(id) {
@@ -79,7 +87,9 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
     },
     replaceBackups(vault, backups) {
       transaction(database, () => {
-        statement.removeVault.run(vault)
+        const here = new Set(backups.map(({ id }) => id))
+        const known = statement.vaultIds.all(vault) as { id: string }[]
+        for (const { id } of known) if (!here.has(id)) statement.removeBackup.run(vault, id)
         for (const backup of backups) saveBackup(backup)
       })
     },
@@ -185,9 +195,14 @@ function statements(database: Database) {
     askToCancel: database.prepare(`UPDATE run SET cancel = ? WHERE id = ? AND status IN ('queued', 'running')`),
     cancelAsked: database.prepare('SELECT cancel FROM run WHERE id = ?'),
     removeRun: database.prepare('DELETE FROM run WHERE id = ?'),
-    saveBackup: database.prepare('INSERT OR REPLACE INTO backup (vault, id, job, time, body) VALUES (?, ?, ?, ?, ?)'),
+    // What did not change is not written, so that nobody is told of it.
+    saveBackup: database.prepare(
+      `INSERT INTO backup (vault, id, job, time, body) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (vault, id) DO UPDATE SET job = excluded.job, time = excluded.time, body = excluded.body
+       WHERE body <> excluded.body`,
+    ),
     removeBackup: database.prepare('DELETE FROM backup WHERE vault = ? AND id = ?'),
-    removeVault: database.prepare('DELETE FROM backup WHERE vault = ?'),
+    vaultIds: database.prepare('SELECT id FROM backup WHERE vault = ?'),
     backups: database.prepare('SELECT body FROM backup ORDER BY time, id'),
     vaultBackups: database.prepare('SELECT body FROM backup WHERE vault = ? ORDER BY time, id'),
     saveUsage: database.prepare(

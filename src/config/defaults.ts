@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { homeFolder } from '../base/user.ts'
-import type { Settings } from '../model/settings.ts'
+import { SERVER_DEFAULTS, type Settings } from '../model/settings.ts'
 import type { Env } from './environment.ts'
 
 /** Where data lies when no configuration file says so. */
@@ -21,7 +21,7 @@ export function defaultSettings(env: Env): Settings {
     vaults: {},
     jobs: {},
     notify: {},
-    server: { listen: '127.0.0.1:3000', dataDir, catalogue: 'sqlite', concurrency: 2, labels: [], drain: '8s' },
+    server: { ...SERVER_DEFAULTS, dataDir },
     log: { level: 'info', file: defaultLogFile(dataDir), maxSize: '20m', maxFiles: 14, maxAge: '30d' },
   }
 }

@@ -3,7 +3,7 @@ import type { Position } from './parse/parsed.ts'
 
 /** Where a value came from. */
 export interface Origin {
-  kind: 'file' | 'profile' | 'env' | 'flag' | 'default'
+  kind: 'file' | 'profile' | 'env' | 'flag' | 'page' | 'default'
   file?: string
   line?: number
   column?: number

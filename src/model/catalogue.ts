@@ -1,5 +1,6 @@
 import type { Backup, BackupFilter } from './backup.ts'
 import type { Usage } from './usage.ts'
+import type { ServerStore } from './server-store.ts'
 import type { ServiceStore } from './service.ts'
 import type { IncidentStore } from './incident.ts'
 import type { Run, RunKind, RunStatus } from './run.ts'
@@ -13,6 +14,8 @@ export interface Catalogue {
   readonly service: ServiceStore
   /** What is wrong, and was. */
   readonly incidents: IncidentStore
+  /** What the API keeps. */
+  readonly server: ServerStore
   /** Stores the run whole, new or changed. */
   saveRun(run: Run): void
   run(id: string): Run | undefined

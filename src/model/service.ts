@@ -2,14 +2,14 @@
 import type { ProofLevel } from './backup.ts'
 import type { ScheduleSettings } from './job.ts'
 
-export type TaskKind = 'backup' | 'verify'
+export type TaskKind = 'backup' | 'verify' | 'restore'
 
 /** Something that recurs: a job's own schedule, one added at the command line, or a job's restore test. */
 export interface Recurrence {
   /** Unique, such as `web/backup`. */
   name: string
   job: string
-  kind: TaskKind
+  kind: 'backup' | 'verify'
   /** A cron schedule, or every so many milliseconds. */
   schedule: ScheduleSettings | { everyMs: number }
   /** From the configuration, or added by `schedule add`. */
@@ -50,6 +50,37 @@ export interface Task {
   level?: ProofLevel
   /** Labels that the worker must have. */
   labels: string[]
+  /** What is to be done beyond the kind, such as where a restore goes. Kept sealed: it may hold a password. */
+  options?: TaskOptions
+}
+
+export interface TaskOptions {
+  /** The backup that is verified or restored; the newest of the job if absent. */
+  backup?: string
+  vault?: string
+  restore?: RestoreOrder
+}
+
+/** A restore that somebody asked for and a worker makes. */
+export interface RestoreOrder {
+  /** Files, folders or tables; all of it if empty. */
+  paths: string[]
+  to:
+    | { type: 'folder'; path: string }
+    | { type: 'original' }
+    | {
+        type: 'database'
+        database?: string
+        host?: string
+        port?: number
+        user?: string
+        password?: string
+        file?: string
+        from?: string
+      }
+  overwrite?: 'never' | 'if-newer' | 'if-changed' | 'always'
+  delete: boolean
+  ownership?: boolean
 }
 
 export interface Claim {
@@ -91,14 +122,14 @@ export interface ServiceStore {
    * new: all or nothing. Gives these tasks.
    */
   record(slots: readonly NewSlot[], cursors: readonly Cursor[], onTask?: (task: Task) => void): Task[]
-  /** A task that no schedule asked for. Undefined when the job has one that waits or works. */
+  /** A task that no schedule asked for. Undefined when the job has one of that kind that waits or works; restores always go. */
   enqueue(task: Task): Task | undefined
   /** The first due time that is known of it. */
   firstSlot(recurrence: string): Date | undefined
   slots(filter: { recurrence?: string; job?: string; since?: Date; limit?: number }): Slot[]
   tasks(state?: TaskState): (Task & { state: TaskState; by?: string })[]
 
-  /** The oldest task that may begin now and whose job nobody works on. */
+  /** The oldest task that may begin now and whose job nobody works on; a restore waits for nobody. */
   claim(labels: readonly string[], leaseMs: number): Claim | undefined
   /** False when the lease is lost: somebody else may have the task. */
   renew(claim: Claim, leaseMs: number): boolean

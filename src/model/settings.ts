@@ -1,3 +1,4 @@
+import type { Role } from './access.ts'
 import type { Job } from './job.ts'
 import type { NotifyEvent } from './notify.ts'
 
@@ -31,6 +32,38 @@ export interface ServerSettings {
   labels: string[]
   /** How long a stop waits for what is at work. */
   drain: string
+  /** Folders that the API shows, backs up and restores to. */
+  roots: string[]
+  /** Where browsers reach the page. */
+  url?: string
+  trustProxy: boolean
+  metrics: 'token' | 'open'
+  session: { idle: string; most: string }
+  oidc?: OidcSettings
+}
+
+/** Stated apart from the schema, so that what needs no configuration does not load it; a test holds the two together. */
+export const SERVER_DEFAULTS: Omit<ServerSettings, 'dataDir'> = {
+  listen: '127.0.0.1:3000',
+  catalogue: 'sqlite',
+  concurrency: 2,
+  labels: [],
+  drain: '8s',
+  roots: ['/'],
+  trustProxy: false,
+  metrics: 'token',
+  session: { idle: '12h', most: '30d' },
+}
+
+export interface OidcSettings {
+  issuer: string
+  clientId: string
+  clientSecret?: Secret
+  name: string
+  scopes: string[]
+  roleClaim?: string
+  roles?: Record<string, Role>
+  defaultRole: Role | 'none'
 }
 
 export interface VaultSettings {

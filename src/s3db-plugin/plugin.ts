@@ -4,6 +4,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { createApp, type App } from '../app.ts'
+import { SERVER_DEFAULTS } from '../model/settings.ts'
 import { AppError, isAbort, toAppError } from '../base/errors.ts'
 import { backupId as makeId } from '../base/ids.ts'
 import { redact } from '../base/redact.ts'
@@ -300,14 +301,7 @@ export class BackupPlugin extends EventEmitter {
         vaults: {},
         jobs: {},
         notify: {},
-        server: {
-          listen: '',
-          dataDir: this.config.tempDir,
-          catalogue: 'memory',
-          concurrency: 1,
-          labels: [],
-          drain: '0s',
-        },
+        server: { ...SERVER_DEFAULTS, dataDir: this.config.tempDir, catalogue: 'memory' },
         log: { level: 'info' },
       },
       {

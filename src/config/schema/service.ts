@@ -1,5 +1,22 @@
 import * as z from 'zod'
-import { count, duration, path, settings, size, text, texts } from './fields.ts'
+import { count, duration, flag, path, secret, settings, size, text, texts } from './fields.ts'
+
+const oidc = settings({
+  issuer: text('The identity provider: the address that has /.well-known/openid-configuration below it.'),
+  clientId: text('What it knows this server as.'),
+  clientSecret: secret('Its secret for this server.').optional(),
+  name: text('What the button says.').default('single sign-on'),
+  scopes: texts('What is asked for.').default(['openid', 'profile', 'email']),
+  roleClaim: text('The claim that holds the role or a list of groups.').optional(),
+  roles: z
+    .record(z.string(), z.enum(['viewer', 'operator', 'restorer', 'admin']))
+    .describe('Role by value of that claim.')
+    .optional(),
+  defaultRole: z
+    .enum(['viewer', 'operator', 'restorer', 'admin', 'none'])
+    .describe('Of those whom no rule gives one; none: they may not sign in.')
+    .default('none'),
+}).describe('Signing in by an identity provider (OpenID Connect).')
 
 export const server = settings({
   listen: text('HOST:PORT of the web page and the API.').default('127.0.0.1:3000'),
@@ -7,6 +24,24 @@ export const server = settings({
   catalogue: text('sqlite, or a postgres:// URL.').default('sqlite'),
   concurrency: count('Runs at a time in one process.').default(2),
   labels: texts('What jobs may ask of a worker.').default([]),
+  roots: z
+    .array(path('A folder.'))
+    .min(1)
+    .describe('Folders that the page may browse, back up and restore to; all by default.')
+    .default(['/']),
+  url: text('Where browsers reach the page, with its path prefix if it has one; http://LISTEN by default.').optional(),
+  trustProxy: flag('A reverse proxy in front says who asks (X-Forwarded-For, X-Forwarded-Proto).').default(false),
+  metrics: z
+    .enum(['token', 'open'])
+    .describe('Whether /metrics needs a token with the scope read, or is open to all who reach the port.')
+    .default('token'),
+  session: settings({
+    idle: duration('A session ends after this time without use.').default('12h'),
+    most: duration('A session ends after this time in any case.').default('30d'),
+  })
+    .describe('Of the page.')
+    .prefault({}),
+  oidc: oidc.optional(),
   drain: duration('How long a stop waits for what is at work, before it interrupts it safely.').default('8s'),
 }).describe('The service, and where it keeps its data.')
 

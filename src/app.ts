@@ -15,24 +15,30 @@ import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
 import { sqliteCatalogue } from './catalogue/sqlite.ts'
 import { tolerantCatalogue } from './catalogue/tolerant.ts'
+import { treeIndexes } from './catalogue/tree-index.ts'
 import type { PartsContext } from './config/definitions.ts'
 import { addedParts } from './config/added-parts.ts'
 import type { Catalogue } from './model/catalogue.ts'
 import type { RestoredEntry } from './model/entry.ts'
 import type { RunReport } from './model/report.ts'
 import type { ReportSettings } from './model/settings.ts'
-import type { Job, SourceSettings } from './model/job.ts'
+import type { Backup } from './model/backup.ts'
+import type { ExcludeTest } from './model/exclude-test.ts'
+import type { FilesSettings, Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
 import type { Incident } from './model/incident.ts'
 import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
 import { newRun, type Run } from './model/run.ts'
 import type { Secret, Settings, StorageSettings, VaultSettings } from './model/settings.ts'
+import type { RestoreOrder } from './model/service.ts'
 import type { Source, Target } from './model/source.ts'
 import type { Storage } from './model/storage.ts'
+import type { TreeIndexes } from './model/tree-index.ts'
 import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
 import type { JobRun, Openers } from './operations/run-jobs.ts'
+import { databaseOrder } from './operations/restore-order.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
 import { databaseSource, databaseTarget, trialOf } from './sources/databases.ts'
@@ -92,11 +98,15 @@ export interface App extends AsyncDisposable {
   isManaged(section: 'vaults' | 'jobs' | 'notify', name: string): boolean
   /** For the API: what parts of the configuration are checked with. */
   readonly parts: PartsContext
+  /** For looking into backups. */
+  readonly trees: TreeIndexes
   /** Opens a vault by its configured name, else as a path or URL. The same one again while it is open. */
   vault(name: string, opening?: VaultOpening): Promise<Vault>
   job(name: string): Job
   /** What lies in the folders of the vaults that the backup goes to is left out of it. */
   source(settings: SourceSettings, options?: { vaults?: readonly string[] }): Promise<Source>
+  /** What the rules of a files source leave out. */
+  testExclusion(settings: FilesSettings, options: { mostMs: number; signal?: AbortSignal }): Promise<ExcludeTest>
   filesTarget(settings: FilesTargetSettings): Target
   databaseTarget(settings: DatabaseTargetSettings): Promise<Target>
   /** The database is made if it is not there. */
@@ -217,6 +227,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     }
   }
 
+  const trees = treeIndexes(join(settings.server.dataDir, 'cache', 'trees'))
   const added = addedParts(settings, {
     definitions: () => history().server.definitions,
     parseStorageUrl,
@@ -239,6 +250,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     refresh: added.refresh,
     isManaged: added.isManaged,
     parts: added.context,
+    trees,
     log,
     async vault(name, opening = {}) {
       const { timezone, bandwidth, uncached, compression, storage } = opening
@@ -264,6 +276,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       refuseInsideVault(source.paths, folders)
       return files(source, { leaveOut: folders })
     },
+    testExclusion: async (rules, how) => (await import('./sources/files/exclude-test.ts')).testExclusion(rules, how),
     filesTarget,
     databaseTarget,
     s3dbTarget: async (connection, how) =>
@@ -324,6 +337,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     },
     openers(opening = {}) {
       return {
+        target: async (order, backup, dryRun) => restoreTarget(app, order, backup, dryRun),
+        stored: async (name) => app.vault(name),
         limits: (name) => settings.vaults[name]?.limits,
         source: async (job) => app.source(job.source, { vaults: job.vaults }),
         vault: async (name, job) => {
@@ -364,6 +379,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const open = await Promise.allSettled([...vaults.values(), ...replaced])
       await Promise.all(open.map(async (vault) => (vault.status === 'fulfilled' ? vault.value.close() : undefined)))
       vaults.clear()
+      trees.close()
       tolerant?.close()
       catalogue?.close()
       tolerant = catalogue = undefined
@@ -414,6 +430,24 @@ function adHoc(address: string): VaultSettings {
 
 /** A vault whose storage is given to it. */
 const named = (name: string): VaultSettings => ({ name, storage: { type: 'memory', name }, format: 'archive' })
+
+/** Where a restore goes that somebody asked for through the API. */
+async function restoreTarget(app: App, order: RestoreOrder, backup: Backup, dryRun: boolean): Promise<Target> {
+  const { to } = order
+  if (to.type === 'database' || (to.type === 'original' && backup.source !== 'files'))
+    return app.databaseTarget(databaseOrder(order, backup, app.settings.jobs[backup.job]?.source, dryRun))
+  const whole = order.paths.length === 0
+  const roots = (whole ? backup.paths : order.paths).map((path) => path.replace(/^\//, ''))
+  return app.filesTarget({
+    root: to.type === 'folder' ? to.path : '/',
+    ...(to.type === 'original' && { inPlace: backup.paths }),
+    ...(order.overwrite && { overwrite: order.overwrite }),
+    ...(order.ownership !== undefined && { ownership: order.ownership }),
+    ...(order.delete && { delete: roots }),
+    ...(whole && backup.sourceBytes !== undefined && { expectedBytes: backup.sourceBytes }),
+    dryRun,
+  })
+}
 
 /** One spelling for each address: paths absolute. */
 function vaultKey(address: string): string {

@@ -66,6 +66,7 @@ async function execute(
 ): Promise<Awaited<ReturnType<typeof executeTask>>> {
   onNote?.(`${task.kind} of ${task.job} begins`)
   const begun: Promise<void>[] = []
+  await app.refresh()
   const job = app.settings.jobs[task.job]
   const outcome = await executeTask(app.deps, task, job, app.openers(), signal, (...start) => {
     begun.push(app.tellStart(...start))
@@ -143,6 +144,7 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
       if (lease === undefined) rest = STANDBY_MS
       else {
         catalogue.reapRuns()
+        await app.refresh()
         scheduler.tick()
         if (scheduler.behind) rest = BEHIND_MS
         if (clock.monotonic() - reviewed > REVIEW_MS) {

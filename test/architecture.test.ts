@@ -38,7 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'service.ts': [...NOUNS, 'app.ts', 'operations', 'jobs'],
   testing: [...NOUNS, 'operations'],
   library: [...NOUNS, 'app.ts', 'operations', 'config'],
-  http: [...NOUNS, 'app.ts', 'service.ts'],
+  http: [...NOUNS, 'app.ts', 'service.ts', 'policy', 'jobs', 'operations', 'config'],
   's3db-plugin': [...NOUNS, 'app.ts', 'operations', 'sources'],
   cli: [...NOUNS, 'app.ts', 'service.ts', 'policy', 'jobs', 'operations', 'http', 'config'],
   'index.ts': ['*'],

@@ -96,3 +96,25 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
     return 0
   }
 }
+
+const WIRE = /[\uf780-\uf7ff]/
+const WIRE_OR_ESCAPED = /[\udc80-\udcff\uf780-\uf7ff]/g
+
+/** As well-formed text, for addresses and documents of others: bytes that are no UTF-8 as U+F780…U+F7FF. Exact both ways. */
+export function pathToWire(path: string): string {
+  if (!ESCAPED.test(path) && !WIRE.test(path)) return path
+  return path.replaceAll(WIRE_OR_ESCAPED, (char) =>
+    [...pathToBytes(char)].map((byte) => String.fromCharCode(0xf700 + byte)).join(''),
+  )
+}
+
+export function pathFromWire(text: string): string {
+  if (!WIRE.test(text)) return text
+  const out: number[] = []
+  for (const char of text) {
+    const code = char.charCodeAt(0)
+    if (code >= 0xf780 && code <= 0xf7ff) out.push(code - 0xf700)
+    else out.push(...Buffer.from(char, 'utf8'))
+  }
+  return pathFromBytes(Buffer.from(out))
+}

@@ -12,6 +12,7 @@ import type { IncidentStore } from '../model/incident.ts'
 import type { Run } from '../model/run.ts'
 import type { ServerStore } from '../model/server-store.ts'
 import type { ServiceStore } from '../model/service.ts'
+import { boardOf } from './board.ts'
 import { incidentStore } from './incidents.ts'
 import { leaseOwner, takeLease } from './lease.ts'
 import { migrate } from './migrate.ts'
@@ -35,6 +36,7 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
   let service: ServiceStore | undefined
   let incidents: IncidentStore | undefined
   let server: ServerStore | undefined
+  let board: ReturnType<typeof boardOf> | undefined
   const seal = sealOf(path)
 
   function saveBackup(backup: Backup): void {
@@ -79,6 +81,29 @@ export function sqliteCatalogue(path: string, clock: Clock): Catalogue {
     },
     askToCancel: (id, by) => void statement.askToCancel.run(by, id),
     cancelAsked: (id) => (statement.cancelAsked.get(id) as { cancel: string | null } | undefined)?.cancel ?? undefined,
+    board: (since) => (board ??= boardOf(database))(since),
+    runsPage({ before, limit, ...filter }) {
+      const { where, values } = runConditions(filter)
+      const after = before === undefined ? '' : `${where === '' ? 'WHERE' : 'AND'} (created_at, id) < (?, ?)`
+      const rows = database
+        .prepare(`SELECT body FROM run ${where} ${after} ORDER BY created_at DESC, id DESC LIMIT ?`)
+        .all(...values, ...(before === undefined ? [] : [before.at.getTime(), before.id]), limit)
+      return (rows as { body: string }[]).map(({ body }) => parseRun(body))
+    },
+    backupsPage({ before, limit, job, vault, tag, since, until, id }) {
+      const rows = statement.backupsPage.all({
+        job: job ?? null,
+        vault: vault ?? null,
+        tag: tag ?? null,
+        id: id ?? null,
+        since: since?.getTime() ?? 0,
+        until: until?.getTime() ?? Number.MAX_SAFE_INTEGER,
+        at: before?.at.getTime() ?? Number.MAX_SAFE_INTEGER,
+        key: before?.id ?? '',
+        limit,
+      })
+      return (rows as { body: string }[]).map(({ body }) => parseBackup(body))
+    },
     saveUsage: (vault, { at, bytes, objects, free }) =>
       void statement.saveUsage.run(vault, at.getTime(), bytes, objects, free ?? null),
     usage(vault, since) {
@@ -205,6 +230,12 @@ function statements(database: Database) {
     vaultIds: database.prepare('SELECT id FROM backup WHERE vault = ?'),
     backups: database.prepare('SELECT body FROM backup ORDER BY time, id'),
     vaultBackups: database.prepare('SELECT body FROM backup WHERE vault = ? ORDER BY time, id'),
+    backupsPage: database.prepare(
+      `SELECT body FROM backup WHERE (:job IS NULL OR job = :job) AND (:vault IS NULL OR vault = :vault)
+         AND (:id IS NULL OR id = :id) AND time >= :since AND time <= :until
+         AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(body, '$.tags') WHERE value = :tag))
+         AND (time, vault || char(10) || id) < (:at, :key) ORDER BY time DESC, vault DESC, id DESC LIMIT :limit`,
+    ),
     saveUsage: database.prepare(
       'INSERT OR REPLACE INTO usage (vault, at, bytes, objects, free) VALUES (?, ?, ?, ?, ?)',
     ),
@@ -214,11 +245,16 @@ function statements(database: Database) {
   }
 }
 
-function runConditions({ job, kind, status, since }: RunFilter): { where: string; values: (string | number)[] } {
+function runConditions({ job, vault, kind, status, since, until }: RunFilter): {
+  where: string
+  values: (string | number)[]
+} {
   const conditions: [string, (string | number)[]][] = []
   if (job !== undefined) conditions.push(['job = ?', [job]])
   if (kind !== undefined) conditions.push(['kind = ?', [kind]])
+  if (vault !== undefined) conditions.push([`body ->> 'vault' = ?`, [vault]])
   if (since !== undefined) conditions.push(['created_at >= ?', [since.getTime()]])
+  if (until !== undefined) conditions.push(['created_at <= ?', [until.getTime()]])
   if (status !== undefined) conditions.push([`status IN (${status.map(() => '?').join(', ')})`, status])
   const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([text]) => text).join(' AND ')}`
   return { where, values: conditions.flatMap(([, values]) => values) }

@@ -1,6 +1,8 @@
 /** What every command gets: its options, its output, the settings and the app, each made when first wanted. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createApp, type App } from '../app.ts'
-import { AppError } from '../base/errors.ts'
+import { AppError, toAppError } from '../base/errors.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import type { Secret } from '../model/settings.ts'
 import { lazySecret, literalSecret } from '../model/secret.ts'
@@ -78,10 +80,15 @@ export function createContext(options: GlobalOptions, signal: AbortSignal): Cont
           })
         }
         const { settings } = await context.config()
-        return createApp(settings, {
+        const made = createApp(settings, {
           onEvent: (run, event) => out.onEvent(run, event),
           onProblem: (message) => out.note(`warning: ${message}`),
         })
+        // What the page made is there for the command line too; a catalogue that cannot be read is no reason to stop.
+        const { catalogue, dataDir } = settings.server
+        if (catalogue === 'sqlite' && existsSync(join(dataDir, 'catalogue.db')))
+          await made.refresh().catch((error: unknown) => out.note(`warning: ${toAppError(error).message}`))
+        return made
       })()),
     password({ passwordFile, passwordCommand, noEnvironment }) {
       if (passwordFile !== undefined) return fromFile(passwordFile)

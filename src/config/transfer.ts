@@ -87,12 +87,12 @@ async function transfer(tree: Tree, options: TransferOptions): Promise<Transferr
       ]),
     )
   }
-  return { text: await render({ version: 1, ...clean }, options.format ?? 'yaml'), placeholders }
+  return { text: await renderConfig({ version: 1, ...clean }, options.format ?? 'yaml'), placeholders }
 }
 
 const hasUrlPassword = (text: string): boolean => /:\/\/[^\s/?#:@]*:[^\s/?#]+@/.test(text)
 
-async function render(tree: Tree, format: Format): Promise<string> {
+export async function renderConfig(tree: Tree, format: Format): Promise<string> {
   if (format === 'json') return `${JSON.stringify(tree, undefined, 2)}\n`
   if (format === 'toml') return (await import('smol-toml')).stringify(tree)
   return (await import('yaml')).stringify(tree, { lineWidth: 0 })

@@ -161,7 +161,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   function again(): void {
     for (const claim of store.abandoned()) {
       const { task } = claim
-      const more = task.attempt < MOST_ATTEMPTS
+      // A restore that began has changed its target: whoever asked for it decides.
+      const more = task.kind !== 'restore' && task.attempt < MOST_ATTEMPTS
       const next = runId()
       const at = new Date(clock.now().getTime() + AGAIN_AFTER_MS * (task.attempt - 1))
       const done = more

@@ -78,7 +78,7 @@ async function one(deps: WorkerDeps, claim: Claim, stopping: AbortSignal): Promi
   })()
   try {
     const { state, reason } = await deps.execute(claim.task, AbortSignal.any([stopping, lost.signal]))
-    const stopped = state === 'interrupted' && stopping.aborted
+    const stopped = state === 'interrupted' && stopping.aborted && claim.task.kind !== 'restore'
     await written(deps, () => (stopped ? putBack(deps, claim) : store.finish(claim, state, reason)))
   } catch (thrown) {
     const error = toAppError(thrown)

@@ -1,4 +1,5 @@
 import type { Backup, BackupFilter } from './backup.ts'
+import type { JobFigures } from './board.ts'
 import type { Usage } from './usage.ts'
 import type { ServerStore } from './server-store.ts'
 import type { ServiceStore } from './service.ts'
@@ -25,6 +26,22 @@ export interface Catalogue {
   cancelAsked(id: string): string | undefined
   /** Newest first. */
   runs(filter?: RunFilter): Run[]
+
+  /** Newest first; ties by id. */
+  runsPage(filter: RunFilter & { before?: After; limit: number }): Run[]
+  /** Newest first; `before.id` is `VAULT\nID`. */
+  backupsPage(filter: {
+    job?: string
+    vault?: string
+    tag?: string
+    id?: string
+    since?: Date
+    until?: Date
+    before?: After
+    limit: number
+  }): Backup[]
+  /** Of each job that has runs or backups. */
+  board(since: Date): Map<string, JobFigures>
 
   saveUsage(vault: string, usage: Usage): void
   /** Oldest first. */
@@ -58,8 +75,16 @@ export interface Catalogue {
   close(): void
 }
 
+/** Where a page of a list begins: behind this one. */
+export interface After {
+  at: Date
+  id: string
+}
+
 export interface RunFilter {
   job?: string
+  vault?: string
+  until?: Date
   kind?: RunKind
   status?: RunStatus[]
   since?: Date

@@ -23,6 +23,8 @@ export interface SourceCheck {
   detail: string
   /** The exact command or setting that mends it. */
   fix?: string
+  /** The database of a server that this is about. */
+  database?: string
 }
 
 export interface ReadOptions {

@@ -4,6 +4,7 @@ import type { Job } from '../model/job.ts'
 import type { SlotState, Task } from '../model/service.ts'
 import type { Run } from '../model/run.ts'
 import { recorded, statusOf, type Deps } from './recorder.ts'
+import { restoreByOrder } from './restore-order.ts'
 import { runJobs, type JobRun, type Openers } from './run-jobs.ts'
 import { verify } from './verify.ts'
 
@@ -22,6 +23,7 @@ export async function executeTask(
   signal: AbortSignal,
   onStart?: (job: Job, runId: string) => void,
 ): Promise<TaskOutcome> {
+  if (task.kind === 'restore') return bring(deps, task, openers, signal)
   if (job === undefined) {
     const error = new AppError('job.not-found', `there is no job ${task.job} any more`)
     endQueued(deps, task.run, error)
@@ -39,14 +41,38 @@ export async function executeTask(
   return { ...stateOf(results, signal), results }
 }
 
+/** The job may be gone, as its backups are not. */
+async function bring(deps: Deps, task: Task, openers: Openers, signal: AbortSignal): Promise<TaskOutcome> {
+  const { backup: id, vault: name, restore: order } = task.options ?? {}
+  const start = { kind: 'restore', job: task.job, trigger: task.trigger, signal, id: task.run } as const
+  const { run, error } = await recorded(
+    deps,
+    { ...start, ...(name !== undefined && { vault: name }) },
+    async (handle) => {
+      if (id === undefined || name === undefined || order === undefined || openers.stored === undefined)
+        throw new AppError('internal.bug', 'this restore does not say what it restores')
+      const vault = await openers.stored(name)
+      const backup = (await vault.backups({ signal: handle.signal })).find((one) => one.id === id)
+      if (backup === undefined) throw new AppError('backup.not-found', `there is no backup ${id} in ${name}`)
+      await restoreByOrder(deps, openers, { vault, backup, order }, handle)
+    },
+  )
+  if (error === undefined) return { state: 'done', results: [] }
+  return { state: slotState(run.status), reason: error.message, results: [] }
+}
+
 async function prove(deps: Deps, task: Task, job: Job, openers: Openers, signal: AbortSignal): Promise<TaskOutcome> {
   const level = task.level ?? job.verify.restoreTest?.level ?? 'V3'
   let failure: AppError | undefined
-  for (const [n, name] of job.vaults.entries()) {
+  const only = task.options?.vault
+  for (const [n, name] of (only === undefined ? job.vaults : [only]).entries()) {
     const start = { kind: 'verify', job: job.name, vault: name, trigger: task.trigger, signal } as const
     const { error } = await recorded(deps, { ...start, ...(n === 0 && { id: task.run }) }, async (handle) => {
       const vault = await openers.vault(name, job)
-      const backup = (await vault.backups({ signal: handle.signal })).findLast((each) => each.job === job.name)
+      const wanted = task.options?.backup
+      const backup = (await vault.backups({ signal: handle.signal })).findLast(
+        (each) => each.job === job.name && (wanted === undefined || each.id === wanted),
+      )
       if (backup === undefined) throw new AppError('run.skipped', `${name} has no backup of ${job.name} to prove`)
       handle.run.backupId = backup.id
       handle.stage('verify', level)

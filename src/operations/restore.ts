@@ -3,9 +3,10 @@ import { AppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Entry, RestoredEntry } from '../model/entry.ts'
 import type { Counters } from '../model/progress.ts'
+import type { Run } from '../model/run.ts'
 import type { RestoreEffect, RestoreOutcome, Target } from '../model/source.ts'
 import type { EntrySelection, Vault } from '../model/vault.ts'
-import { recorded, type Deps, type Recorded } from './recorder.ts'
+import { recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 
 export interface RestoreRequest {
   backup: Backup
@@ -28,68 +29,78 @@ export async function restore(
   deps: Deps,
   vault: Vault,
   request: RestoreRequest,
-  cancel: { signal?: AbortSignal } = {},
+  cancel: { signal?: AbortSignal; trigger?: Run['trigger']; id?: string } = {},
 ): Promise<Recorded<RestoreResult>> {
+  const { backup } = request
+  const start = { kind: 'restore', job: backup.job, vault: vault.name, ...cancel } as const
+  return recorded(deps, start, async (handle) => bringBack(deps, vault, request, handle))
+}
+
+/** The restore itself, for who keeps the record of it, or wants none as it is only a plan. */
+export async function bringBack(
+  deps: Pick<Deps, 'clock'>,
+  vault: Vault,
+  request: RestoreRequest,
+  handle: Pick<RunHandle, 'run' | 'signal' | 'stage' | 'onProgress' | 'onWarning' | 'log'>,
+): Promise<RestoreResult> {
   const { backup, target } = request
-  return recorded(deps, { kind: 'restore', job: backup.job, vault: vault.name, ...cancel }, async (handle) => {
-    const options = { signal: handle.signal }
-    handle.run.backupId = backup.id
-    handle.stage('restore', request.dryRun === true ? 'dry run' : target.name)
-    const missing: string[] = []
-    const selected = request.selection.want !== undefined || request.selection.under !== undefined
-    const counters: Counters = {
-      filesDone: 0,
-      bytesDone: 0,
-      bytesStored: 0,
-      ...(!selected && { filesTotal: backup.files, bytesTotal: backup.sourceBytes }),
-    }
-    let told = 0
-    const tick = (): void => {
-      const now = deps.clock.monotonic()
-      if (now - told < 250) return
-      told = now
-      handle.onProgress({ type: 'progress', stage: 'restore', counters: { ...counters } })
-    }
-    const onUnreadable = (error: AppError, path: string): void => {
-      missing.push(path)
-      handle.onWarning({ code: 'missing', message: error.message, path })
-    }
-    const open = (): AsyncIterable<RestoredEntry> =>
-      inRounds(target.rounds ?? [undefined], (round) =>
-        vault.open(backup.id, {
-          ...narrowed(request.selection, round),
-          ...options,
-          transient: true,
-          ...(request.partial === true && { onUnreadable }),
-        }),
-      )
-    await target.check?.(open, options)
-    let seen = 0
-    const outcome = await target.write(
-      counted(open(), () => (seen += 1)),
-      {
+  const options = { signal: handle.signal }
+  handle.run.backupId = backup.id
+  handle.stage('restore', request.dryRun === true ? 'dry run' : target.name)
+  const missing: string[] = []
+  const selected = request.selection.want !== undefined || request.selection.under !== undefined
+  const counters: Counters = {
+    filesDone: 0,
+    bytesDone: 0,
+    bytesStored: 0,
+    ...(!selected && { filesTotal: backup.files, bytesTotal: backup.sourceBytes }),
+  }
+  let told = 0
+  const tick = (): void => {
+    const now = deps.clock.monotonic()
+    if (now - told < 250) return
+    told = now
+    handle.onProgress({ type: 'progress', stage: 'restore', counters: { ...counters } })
+  }
+  const onUnreadable = (error: AppError, path: string): void => {
+    missing.push(path)
+    handle.onWarning({ code: 'missing', message: error.message, path })
+  }
+  const open = (): AsyncIterable<RestoredEntry> =>
+    inRounds(target.rounds ?? [undefined], (round) =>
+      vault.open(backup.id, {
+        ...narrowed(request.selection, round),
         ...options,
-        onWarning: handle.onWarning,
-        onStep: (what) => handle.log('info', what),
-        onBytes: (bytes) => {
-          counters.bytesDone += bytes
-          tick()
-        },
-        onEntry: (entry, effect) => {
-          if (entry.kind === 'file') counters.filesDone += 1
-          counters.current = entry.path
-          request.onEffect?.(entry, effect)
-          tick()
-        },
-      },
+        transient: true,
+        ...(request.partial === true && { onUnreadable }),
+      }),
     )
-    if (seen === 0 && selected)
-      throw new AppError('backup.not-found', `nothing in ${backup.id} matches what was asked for`, {
-        hint: `See what is in it with \`holdfast ls ${backup.id}\`.`,
-      })
-    handle.run.summary = { files_restored: outcome.files, bytes_restored: outcome.bytes, effects: outcome.effects }
-    return { ...outcome, backup, missing }
-  })
+  await target.check?.(open, options)
+  let seen = 0
+  const outcome = await target.write(
+    counted(open(), () => (seen += 1)),
+    {
+      ...options,
+      onWarning: handle.onWarning,
+      onStep: (what) => handle.log('info', what),
+      onBytes: (bytes) => {
+        counters.bytesDone += bytes
+        tick()
+      },
+      onEntry: (entry, effect) => {
+        if (entry.kind === 'file') counters.filesDone += 1
+        counters.current = entry.path
+        request.onEffect?.(entry, effect)
+        tick()
+      },
+    },
+  )
+  if (seen === 0 && selected)
+    throw new AppError('backup.not-found', `nothing in ${backup.id} matches what was asked for`, {
+      hint: `See what is in it with \`holdfast ls ${backup.id}\`.`,
+    })
+  handle.run.summary = { files_restored: outcome.files, bytes_restored: outcome.bytes, effects: outcome.effects }
+  return { ...outcome, backup, missing }
 }
 
 type Round = ((entry: Entry) => boolean) | undefined

@@ -2,9 +2,11 @@
 import { AppError, toAppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
 import { parseDuration } from '../base/units.ts'
+import type { Backup } from '../model/backup.ts'
 import type { Job } from '../model/job.ts'
 import { newRun, type Run } from '../model/run.ts'
-import type { Source } from '../model/source.ts'
+import type { RestoreOrder } from '../model/service.ts'
+import type { Source, Target } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
@@ -14,7 +16,11 @@ export interface Openers {
   /** Of a vault, by its name. */
   limits?(name: string): BackupJob['limits']
   source(job: Job): Source | Promise<Source>
+  /** Where a restore goes that a task orders. */
+  target?(order: RestoreOrder, backup: Backup, dryRun: boolean): Promise<Target>
   vault(name: string, job: Job): Promise<Vault>
+  /** To read what is there; never made anew. */
+  stored?(name: string): Promise<Vault>
 }
 
 export interface JobRun extends Recorded<BackupResult> {

@@ -11,7 +11,7 @@ interface Parts {
 
 /** `server` is everything in one process; `scheduler` and `worker` are parts of it, for more processes. */
 export function register(program: Command, context: Context): void {
-  listening(program.command('server').description('schedules, workers, and health endpoints in one process'))
+  listening(program.command('server').description('web page, API, schedules and workers in one process'))
     .option('--only <part>', 'http: no schedules and workers in this process')
     .action(async ({ listen, only }: ListenOptions & { only?: string }) => {
       if (only !== undefined && only !== 'http') throw new AppError('usage.invalid', `--only ${only} is not http`)
@@ -33,7 +33,10 @@ interface ListenOptions {
 }
 
 const listening = (command: Command): Command =>
-  command.option('--listen <host:port>', 'address of the health endpoints (of the server also server.listen)')
+  command.option(
+    '--listen <host:port>',
+    'address to listen on (of the server also server.listen); of the others: for health and metrics',
+  )
 
 async function serve(context: Context, name: string, parts: Parts, listen: string | undefined): Promise<void> {
   const app = await context.app()
@@ -42,9 +45,14 @@ async function serve(context: Context, name: string, parts: Parts, listen: strin
   if (parts.worker && context.env['HOLDFAST_MODE']) await provePlaces(context, app)
   const { runService } = await import('../../service.ts')
   const { startServer } = await import('../../http/server.ts')
-  const server = parts.http ? await startServer(app, listen === undefined ? {} : { listen }) : undefined
+  const how = { ...(listen !== undefined && { listen }), loaded: await context.config(), healthOnly: name !== 'server' }
+  const server = parts.http ? await startServer(app, how) : undefined
   const where = server === undefined ? '' : ` ${server.url} `
   out.note(`holdfast ${name}:${where} (data in ${app.settings.server.dataDir}; stop with Ctrl-C)`)
+  if (server?.setupUrl !== undefined)
+    out.note(
+      `Make the first account here; the link works until that is done, or the server starts again:\n  ${server.setupUrl}`,
+    )
   try {
     await runService(app, { ...parts, signal, onNote: (text) => out.note(`${new Date().toISOString()} ${text}`) })
     if (!parts.scheduler && !parts.worker) await untilAborted(signal)

@@ -224,7 +224,7 @@ export const vaultRoutes = {
     answer: z.strictObject({
       ok: z.boolean(),
       checks,
-      databases: z.array(z.strictObject({ name: z.string(), bytes: z.number().optional() })).optional(),
+      databases: z.array(z.strictObject({ name: z.string() })).optional(),
       error: problem.optional(),
     }),
     example: { definition: { type: 'files', paths: ['/srv/documents'] } },

@@ -240,7 +240,7 @@ async function check(settings: MongodbSettings): Promise<SourceCheck[]> {
     ]
     for (const database of databases) {
       const found = await collectionsOf(settings, connected, database)
-      checks.push({ name: database, ok: true, detail: `${found.length} collections` })
+      checks.push({ database, name: database, ok: true, detail: `${found.length} collections` })
     }
     return checks
   } catch (error) {

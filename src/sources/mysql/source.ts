@@ -172,7 +172,12 @@ async function check(settings: MysqlSettings, signal: AbortSignal | undefined): 
       ({ message }) => warnings.push(message),
     )
     const bytes = plan.tables.reduce((sum, { table }) => sum + table.bytes, 0)
-    checks.push({ name: database.name, ok: true, detail: `${plan.tables.length} tables, about ${formatSize(bytes)}` })
+    checks.push({
+      database: database.name,
+      name: database.name,
+      ok: true,
+      detail: `${plan.tables.length} tables, about ${formatSize(bytes)}`,
+    })
     for (const message of warnings) checks.push({ name: database.name, ok: false, detail: message })
   }
   return checks

@@ -280,6 +280,7 @@ async function check(settings: PostgresSettings, signal: AbortSignal | undefined
       { psql: programs.psql, server, database, ...(signal && { signal }) },
     )
     checks.push({
+      database,
       name: `${database}: every table can be read`,
       ok: unreadable.length === 0,
       detail: unreadable.length === 0 ? '' : `not ${unreadable.join(', ')}`,

@@ -1,0 +1,186 @@
+/** The first page, figures, and what the server says of itself. */
+import { hostname } from 'node:os'
+import { AppError } from '../../base/errors.ts'
+import { VERSION } from '../../base/version.ts'
+import { isTimezone, offsetAt, systemTimezone } from '../../base/zone.ts'
+import { hideSecrets, partsOfFile } from '../../config/definitions.ts'
+import type { Tree } from '../../config/key-path.ts'
+import type { Incident } from '../../model/incident.ts'
+import { timesOfRecurrence } from '../../jobs/scheduler.ts'
+import { nextDue, recurrencesOf } from '../../service.ts'
+import { sendText } from '../answer.ts'
+import type { overviewRoutes } from '../contract/overview.ts'
+import type { Api, Handlers } from '../handler.ts'
+import { addedParts } from '../parts.ts'
+import { jobShort, seeJobs, stripOf, type JobsSeen } from '../views/jobs.ts'
+import { vaultShort } from '../views/vaults.ts'
+
+const DAY_MS = 86_400_000
+/** Of one schedule that comes each minute nobody wants to see all. */
+const MOST_EACH = 24
+const SEVERITY: Incident['kind'][] = [
+  'damage',
+  'failure',
+  'unreachable',
+  'config',
+  'overdue',
+  'proof',
+  'space',
+  'warning',
+]
+
+export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes> {
+  const { app } = api
+  return {
+    'GET /api/v1/overview'({ query }) {
+      if (!isTimezone(query.timezone))
+        throw new AppError('request.invalid', `query.timezone: ${query.timezone} is no time zone`)
+      const seen = seeJobs(api)
+      const { now } = seen
+      const dayOf = (time: Date): number =>
+        Math.floor((time.getTime() + offsetAt(query.timezone, time.getTime())) / DAY_MS)
+      const jobs = Object.values(app.settings.jobs)
+        .sort((a, b) => a.name.localeCompare(b.name))
+        .map((job) => {
+          const figures = seen.board.get(job.name)
+          return {
+            ...jobShort(api, job, seen),
+            strip: stripOf(figures?.recent ?? [], now, dayOf),
+            sizes: figures?.sizes ?? [],
+          }
+        })
+      const alerts = [...seen.incidents.values()]
+        .flat()
+        .filter(({ snoozedUntil }) => snoozedUntil === undefined || snoozedUntil <= now)
+        .sort(
+          (a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind) || b.openedAt.getTime() - a.openedAt.getTime(),
+        )
+      const running = jobs.filter((job) => job.running !== undefined).length
+      const enabled = jobs.filter((job) => job.enabled)
+      const upcoming = upcomingOf(api, now)
+      const states = new Set(enabled.map(({ state }) => state))
+      return {
+        worst:
+          jobs.length === 0
+            ? 'empty'
+            : states.has('bad')
+              ? 'bad'
+              : states.has('warning') || states.has('unknown')
+                ? 'warning'
+                : running > 0
+                  ? 'running'
+                  : 'ok',
+        counts: {
+          jobs: enabled.length,
+          good: enabled.filter(({ state }) => state === 'ok').length,
+          proven: enabled.filter(({ proof }) => proof !== undefined).length,
+          running,
+          alerts: alerts.length,
+        },
+        ...(upcoming[0] && { nextRun: upcoming[0].at }),
+        alerts: alerts.slice(0, 50),
+        jobs,
+        upcoming: upcoming.slice(0, 200),
+        vaults: vaultsOf(api, seen),
+      }
+    },
+    'GET /api/v1/stats'() {
+      const seen = seeJobs(api)
+      const since = seen.now.getTime() - 30 * DAY_MS
+      const recent = [...seen.board.values()]
+        .flatMap((figures) => figures.recent)
+        .filter(({ at }) => at.getTime() >= since)
+      const ended = recent.filter(({ endedAt }) => endedAt !== undefined)
+      const perJob = [...seen.board]
+        .filter(([, { backups }]) => backups > 0)
+        .map(([job, { backups, sourceBytes, storedBytes }]) => ({ job, backups, sourceBytes, storedBytes }))
+      const sum = (pick: (one: (typeof perJob)[number]) => number): number =>
+        perJob.reduce((all, one) => all + pick(one), 0)
+      const jobs = Object.values(app.settings.jobs)
+      return {
+        jobs: jobs.length,
+        enabledJobs: jobs.filter(({ enabled }) => enabled).length,
+        backups: sum((one) => one.backups),
+        sourceBytes: sum((one) => one.sourceBytes),
+        storedBytes: sum((one) => one.storedBytes),
+        runs30d: {
+          total: ended.length,
+          good: ended.filter(({ status }) => status === 'success' || status === 'warning').length,
+          failed: ended.filter(({ status }) => status === 'failed' || status === 'interrupted').length,
+        },
+        vaults: vaultsOf(api, seen).map(({ name, backups, bytes, growthPerDay, daysToFull }) => ({
+          vault: name,
+          backups,
+          ...(bytes !== undefined && { bytes }),
+          ...(growthPerDay !== undefined && { growthPerDay }),
+          ...(daysToFull !== undefined && { daysToFull }),
+        })),
+        perJob,
+      }
+    },
+    'GET /api/v1/settings': async () => api.shownSettings(),
+    async 'GET /api/v1/export'({ query, request, response }) {
+      const file = partsOfFile(api.raw)
+      const added = addedParts(api)
+      const tree: Tree = { version: 1 }
+      for (const section of ['vaults', 'jobs', 'notify'] as const) {
+        const all = { ...added[section], ...file[section] }
+        if (Object.keys(all).length > 0)
+          tree[section] = Object.fromEntries(
+            Object.entries(all).map(([name, body]) => [name, hideSecrets(section, body)]),
+          )
+      }
+      const { renderConfig } = await import('../../config/transfer.ts')
+      const text = await renderConfig(tree, query.format)
+      const type = query.format === 'json' ? 'application/json' : 'application/yaml'
+      sendText(request, response, 200, text, {
+        'content-type': `${type}; charset=utf-8`,
+        'content-disposition': `attachment; filename="holdfast.${query.format}"`,
+      })
+      return undefined
+    },
+    'GET /api/v1/about'() {
+      const catalogue = app.history()
+      const scheduler = catalogue.leaseOwner('scheduler')
+      return {
+        version: VERSION,
+        node: process.versions.node,
+        host: hostname(),
+        startedAt: api.startedAt,
+        timezone: systemTimezone(),
+        now: app.clock.now(),
+        queue: catalogue.service.tasks().map(({ run, job, kind, state, by }) => ({
+          run,
+          job,
+          kind,
+          state,
+          ...(by !== undefined && { by }),
+        })),
+        ...(scheduler !== undefined && { scheduler }),
+        dataDir: app.settings.server.dataDir,
+        roots: app.settings.server.roots,
+      }
+    },
+  }
+}
+
+export function vaultsOf(api: Api, seen: JobsSeen) {
+  return Object.values(api.app.settings.vaults)
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .map((vault) => vaultShort(api, vault, seen))
+}
+
+function upcomingOf({ app }: Api, now: Date) {
+  const until = now.getTime() + DAY_MS
+  const found = recurrencesOf(app).flatMap((one) => {
+    const times = timesOfRecurrence(one)
+    const all = []
+    let at = nextDue(app, one)
+    while (at !== undefined && at.getTime() < until && all.length < MOST_EACH) {
+      all.push({ job: one.job, kind: one.kind, at })
+      at = times.next(at)
+    }
+    return all
+  })
+  return found.sort((a, b) => a.at.getTime() - b.at.getTime())
+}

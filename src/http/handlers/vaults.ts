@@ -1,0 +1,184 @@
+/** Vaults, notifiers, alerts. */
+import { AppError, isAppError, toAppError } from '../../base/errors.ts'
+import { settingsOfParts } from '../../config/definitions.ts'
+import type { Incident } from '../../model/incident.ts'
+import { checkVault, type DoctorCheck } from '../../operations/doctor.ts'
+import type { vaultRoutes } from '../contract/vaults.ts'
+import { signedIn, type Api, type Handlers } from '../handler.ts'
+import { addedParts, etagOfPart, faultsOf, partNamed, partOf, removePart, savePart, shownPart } from '../parts.ts'
+import { unhideSecrets } from '../../config/definitions.ts'
+import { seeJobs } from '../views/jobs.ts'
+import { vaultShort } from '../views/vaults.ts'
+import { vaultsOf } from './overview.ts'
+
+type Own = Exclude<keyof typeof vaultRoutes, `${string} /api/v1/sources${string}`>
+
+const MEASURED_MS = 400 * 86_400_000
+
+export function vaultHandlers(api: Api): Handlers<Own> {
+  const { app } = api
+  const catalogue = () => app.history()
+
+  async function whole(name: string) {
+    const settings = app.settings.vaults[name]
+    const part = partNamed(api, 'vault', name)
+    if (settings === undefined) throw new AppError('vault.not-found', `there is no vault ${name}`)
+    const usage = catalogue().usage(name, new Date(app.clock.now().getTime() - MEASURED_MS))
+    return {
+      ...vaultShort(api, settings, seeJobs(api)),
+      ...(await shownPart('vault', name, part)),
+      usage: usage.map(({ at, bytes, objects, free }) => ({ at, bytes, objects, ...(free !== undefined && { free }) })),
+    }
+  }
+
+  async function notifierShown(name: string) {
+    const settings = app.settings.notify[name]
+    const part = partNamed(api, 'notifier', name)
+    if (settings === undefined) throw new AppError('request.not-found', `there is no notifier ${name}`)
+    const { definition } = await shownPart('notifier', name, part)
+    const jobs = Object.values(app.settings.jobs).filter((job) => job.notify.includes(name))
+    return {
+      name,
+      managed: part.managed,
+      type: settings.type,
+      on: settings.on,
+      jobs: jobs.map((job) => job.name),
+      definition,
+    }
+  }
+
+  function alertNamed(id: string): Incident {
+    const alert = catalogue().incidents.find(id)
+    if (alert === undefined) throw new AppError('request.not-found', `there is no alert ${id}`)
+    return alert
+  }
+
+  return {
+    'GET /api/v1/vaults': () => ({ items: vaultsOf(api, seeJobs(api)) }),
+    async 'GET /api/v1/vaults/{name}'({ params, headers }) {
+      const vault = await whole(params.name)
+      headers['etag'] = etagOfPart(partNamed(api, 'vault', params.name))
+      return vault
+    },
+    async 'POST /api/v1/vaults'({ body, headers, audit }) {
+      audit({}, body.name)
+      await savePart(api, { kind: 'vault', name: body.name, body: body.definition, isNew: true })
+      headers['etag'] = etagOfPart(partNamed(api, 'vault', body.name))
+      return whole(body.name)
+    },
+    async 'PUT /api/v1/vaults/{name}'({ params, body, ifMatch, headers }) {
+      await savePart(api, { kind: 'vault', name: params.name, body: body.definition, ifMatch, isNew: false })
+      headers['etag'] = etagOfPart(partNamed(api, 'vault', params.name))
+      return whole(params.name)
+    },
+    async 'DELETE /api/v1/vaults/{name}'({ params }) {
+      await removePart(api, 'vault', params.name)
+      // What lies there stays; here it is no longer known.
+      catalogue().replaceBackups(params.name, [])
+      return undefined
+    },
+    async 'POST /api/v1/vaults/test'({ body, signal, audit }) {
+      audit({}, body.name)
+      const before = partOf(api, 'vault', body.name)
+      const definition = before === undefined ? body.definition : unhideSecrets(body.definition, before.body)
+      const faults = (await faultsOf(api, 'vault', body.name, definition)).filter(() => before?.managed !== true)
+      if (faults.length > 0)
+        throw new AppError('config.invalid', `${faults[0]?.key}: ${faults[0]?.message}`, { details: { faults } })
+      const { settings } = await settingsOfParts(
+        { ...addedParts(api), jobs: {}, vaults: { [body.name]: definition } },
+        { ...app.parts, known: { ...app.parts.known, vaults: [] } },
+      )
+      const vault = settings.vaults[body.name]
+      if (vault === undefined) throw new AppError('config.invalid', 'this vault cannot be used as it is')
+      const { name: _, ...opening } = vault
+      // Under a name of its own: it is not the vault that may be open under that name.
+      const open = async () => app.vault(`${body.name} (tried ${app.clock.now().getTime()})`, opening)
+      const checks = await checkVault(body.name, open, { write: true, signal })
+      const ok = checks.every((check) => check.ok)
+      const opened = await open().catch((error: unknown) => toAppError(error))
+      const found = isAppError(opened) ? undefined : opened.format
+      const backups = isAppError(opened) ? undefined : (await opened.backups({ signal }).catch(() => [])).length
+      return {
+        ok,
+        ...(isAppError(opened, 'vault.not-found') ? { found: 'nothing' as const } : found && { found }),
+        ...(backups !== undefined && { backups }),
+        checks: checks.map(checkShown),
+      }
+    },
+    async 'POST /api/v1/vaults/{name}/test'({ params, signal }) {
+      if (app.settings.vaults[params.name] === undefined)
+        throw new AppError('vault.not-found', `there is no vault ${params.name}`)
+      const checks = await checkVault(params.name, async () => app.vault(params.name), { write: true, signal })
+      return { ok: checks.every(({ ok }) => ok), checks: checks.map(checkShown) }
+    },
+    async 'POST /api/v1/vaults/{name}/refresh'({ params, signal }) {
+      if (app.settings.vaults[params.name] === undefined)
+        throw new AppError('vault.not-found', `there is no vault ${params.name}`)
+      const vault = await app.vault(params.name)
+      const backups = await vault.backups({ signal })
+      catalogue().replaceBackups(params.name, backups)
+      return { backups: backups.length }
+    },
+
+    'GET /api/v1/notifications': async () => ({
+      items: await Promise.all(Object.keys(app.settings.notify).sort().map(notifierShown)),
+    }),
+    async 'GET /api/v1/notifications/{name}'({ params, headers }) {
+      headers['etag'] = etagOfPart(partNamed(api, 'notifier', params.name))
+      return notifierShown(params.name)
+    },
+    async 'POST /api/v1/notifications'({ body, headers, audit }) {
+      audit({}, body.name)
+      await savePart(api, { kind: 'notifier', name: body.name, body: body.definition, isNew: true })
+      headers['etag'] = etagOfPart(partNamed(api, 'notifier', body.name))
+      return notifierShown(body.name)
+    },
+    async 'PUT /api/v1/notifications/{name}'({ params, body, ifMatch, headers }) {
+      await savePart(api, { kind: 'notifier', name: params.name, body: body.definition, ifMatch, isNew: false })
+      headers['etag'] = etagOfPart(partNamed(api, 'notifier', params.name))
+      return notifierShown(params.name)
+    },
+    async 'DELETE /api/v1/notifications/{name}'({ params }) {
+      await removePart(api, 'notifier', params.name)
+      return undefined
+    },
+    async 'POST /api/v1/notifications/{name}/test'({ params, signal }) {
+      partNamed(api, 'notifier', params.name)
+      try {
+        await app.testNotifier(params.name, { signal })
+        return { ok: true }
+      } catch (thrown) {
+        const { code, message, hint } = toAppError(thrown, 'notify.failed')
+        return { ok: false, error: { code, message, hint } }
+      }
+    },
+
+    'GET /api/v1/alerts'({ query }) {
+      const items = catalogue().incidents.list({
+        limit: query.limit,
+        ...(query.open !== undefined && { open: query.open }),
+        ...(query.job !== undefined && { job: query.job }),
+      })
+      return { items }
+    },
+    'POST /api/v1/alerts/{id}/acknowledge'({ params, caller }) {
+      const alert = alertNamed(params.id)
+      catalogue().incidents.acknowledge(alert.id, signedIn({ caller }).name)
+      return alertNamed(alert.id)
+    },
+    'POST /api/v1/alerts/{id}/snooze'({ params, body, audit }) {
+      const alert = alertNamed(params.id)
+      if (body.until <= app.clock.now()) throw new AppError('request.invalid', 'until: is in the past')
+      audit({ until: body.until.toISOString() })
+      catalogue().incidents.snooze(alert.id, body.until)
+      return alertNamed(alert.id)
+    },
+  }
+}
+
+export const checkShown = ({ name, ok, detail, fix }: Pick<DoctorCheck, 'name' | 'ok' | 'detail' | 'fix'>) => ({
+  name,
+  ok,
+  detail,
+  ...(fix !== undefined && { fix }),
+})

@@ -1,0 +1,45 @@
+/** Putting work into the queue, from where a worker takes it. */
+import { AppError } from '../base/errors.ts'
+import { runId } from '../base/ids.ts'
+import type { Task, TaskKind, TaskOptions } from '../model/service.ts'
+import { saveQueued } from '../service.ts'
+import type { Api } from './handler.ts'
+
+export interface Order {
+  job: string
+  kind: TaskKind
+  level?: Task['level']
+  options?: TaskOptions
+}
+
+/** Gives the run; refuses a second one of the same kind while one waits or works. */
+export function startRun({ app }: Api, { job, kind, level, options }: Order): { id: string } {
+  const catalogue = app.history()
+  catalogue.reapRuns()
+  const now = app.clock.now()
+  const labels = app.settings.jobs[job]?.labels ?? []
+  const task: Task = {
+    id: runId(),
+    job,
+    kind,
+    due: now,
+    notBefore: now,
+    trigger: 'api',
+    run: runId(),
+    attempt: 1,
+    labels,
+    ...(level && { level }),
+    ...(options && { options }),
+  }
+  const running =
+    kind === 'restore' ? undefined : catalogue.runs({ job, kind, status: ['queued', 'running'], limit: 1 }).at(0)
+  if (running !== undefined || catalogue.service.enqueue(task) === undefined) {
+    const run = running?.id ?? catalogue.service.tasks().find((one) => one.job === job && one.kind === kind)?.run
+    throw new AppError('run.locked', `a ${kind} of ${job} waits or works already`, {
+      hint: 'Wait for it, or cancel it.',
+      details: { ...(run !== undefined && { run }) },
+    })
+  }
+  saveQueued(app, task)
+  return { id: task.run }
+}

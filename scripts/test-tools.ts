@@ -22,6 +22,8 @@ const PACKAGES: Record<string, string> = {
   restic: 'restic',
   '/usr/lib/postgresql/15/bin/postgres': 'postgresql-15',
   '/usr/sbin/mariadbd': 'mariadb-server',
+  '/usr/sbin/sshd': 'openssh-server',
+  rclone: 'rclone',
 }
 
 const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
@@ -44,6 +46,11 @@ function installPackages(): void {
     return
   }
   console.log(`installing ${missing.join(' ')}`)
+  if (missing.includes('openssh-server')) {
+    // Debian starts what it installs, on every interface; with this file it does not. The tests start their own.
+    mkdirSync('/etc/ssh', { recursive: true })
+    writeFileSync('/etc/ssh/sshd_not_to_be_run', '')
+  }
   spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore' })
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const done = spawnSync('apt-get', ['install', '-y', '-qq', ...missing], { env, encoding: 'utf8' })

@@ -64,6 +64,7 @@ const toEncryption = (value: NonNullable<VaultConfig['encryption']>): Encryption
 function toStorage(storage: StorageConfig, context: ToSettings): StorageSettings {
   if (typeof storage === 'string') return context.parseStorageUrl(storage)
   switch (storage.type) {
+    case 'sftp':
     case 'file': {
       const { permissions, directoryPermissions, ...rest } = storage
       return { ...rest, ...modes({ permissions, directoryPermissions }) }

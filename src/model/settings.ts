@@ -109,11 +109,12 @@ export type StorageSettings =
   | S3StorageSettings
   | MemoryStorageSettings
   | MirrorStorageSettings
+  | SftpStorageSettings
   | LaterStorageSettings
 
 /** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
 export interface LaterStorageSettings {
-  type: 'gcs' | 'azure' | 'sftp'
+  type: 'gcs' | 'azure'
   /** As configured, without the type; secrets are `Secret`s. */
   options: Record<string, unknown>
 }
@@ -152,6 +153,32 @@ export interface S3StorageSettings {
   client?: object
   connectTimeoutMs?: number
   /** A connection on which no byte moves for so long is given up. */
+  idleTimeoutMs?: number
+}
+
+export interface SftpStorageSettings {
+  type: 'sftp'
+  host: string
+  port?: number
+  /** Who runs this process, if absent. */
+  user?: string
+  /** Absolute, or relative to where the server puts the user. */
+  path: string
+  password?: Secret
+  privateKey?: Secret
+  passphrase?: Secret
+  /** The socket of an ssh-agent; `none`: ask none. */
+  agent?: string
+  /** The fingerprint of the server's key, `SHA256:…`, in place of a known_hosts file. */
+  hostKey?: string
+  knownHosts?: string
+  /** False: any key of the server is taken. */
+  verifyHost?: boolean
+  /** At a time; opened as they are needed. */
+  connections?: number
+  permissions?: number
+  directoryPermissions?: number
+  connectTimeoutMs?: number
   idleTimeoutMs?: number
 }
 

@@ -50,8 +50,8 @@ export interface StorageAbilities {
   storageClasses: boolean
   /** Bytes are checked by the other side as they arrive. */
   serverChecksums: boolean
-  /** Free and total space can be told (see `space`). */
-  space?: () => Promise<{ free: number; total: number }>
+  /** Free and total space, where the other side tells them. */
+  space?: () => Promise<{ free: number; total: number } | undefined>
 }
 
 export interface StoredObject {

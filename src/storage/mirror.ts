@@ -182,7 +182,8 @@ export function mirror(
       serverChecksums: members.every(({ can }) => can.serverChecksums),
       ...(spaces.length === members.length && {
         async space() {
-          const known = await Promise.all(spaces.map((space) => space()))
+          const known = (await Promise.all(spaces.map((space) => space()))).filter((one) => one !== undefined)
+          if (known.length < spaces.length) return undefined
           return {
             free: Math.min(...known.map(({ free }) => free)),
             total: Math.min(...known.map(({ total }) => total)),

@@ -3,6 +3,7 @@ import { AppError } from '../base/errors.ts'
 import { notYet } from '../model/later.ts'
 import type { StorageSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
+import type { DriverOptions } from './driver-options.ts'
 import { local } from './local.ts'
 import { memory } from './memory.ts'
 import { mirror, type MirrorEvents } from './mirror.ts'
@@ -31,14 +32,11 @@ export async function openStorage(
       return memory(settings.name)
     case 's3': {
       const { s3 } = await import('./s3.ts')
-      const retry = {
-        ...(options.retry === false ? { ...DEFAULT_RETRY, attempts: 1 } : (options.retry ?? DEFAULT_RETRY)),
-      }
-      const shared = {
-        ...(options.clock && { clock: options.clock }),
-        ...(options.onRetry && { onRetry: options.onRetry }),
-      }
-      return withRetry(s3(settings, { retry, ...shared }), { ...retry, ...shared, driverRepeats: ['put', 'list'] })
+      return overNetwork((driver) => s3(settings, driver), options)
+    }
+    case 'sftp': {
+      const { sftp } = await import('./sftp.ts')
+      return overNetwork((driver) => sftp(settings, driver), options)
     }
     case 'mirror': {
       const members = await Promise.all(settings.members.map((member) => openStorage(member, options)))
@@ -47,6 +45,14 @@ export async function openStorage(
     default:
       throw notYet('storage', settings.type)
   }
+}
+
+/** Drivers repeat what only they can, such as one part of an upload; the rest is repeated around them. */
+function overNetwork(open: (options: DriverOptions) => Storage, options: OpenStorageOptions): Storage {
+  const retry = options.retry === false ? { ...DEFAULT_RETRY, attempts: 1 } : (options.retry ?? DEFAULT_RETRY)
+  const { clock, onRetry } = options
+  const driver = { retry, ...(clock && { clock }), ...(onRetry && { onRetry }) }
+  return withRetry(open(driver), { ...retry, ...driver, driverRepeats: ['put', 'list'] })
 }
 
 export { parseStorageUrl }

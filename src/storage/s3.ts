@@ -1,24 +1,17 @@
 import type { Bytes } from '../base/bytes.ts'
-import { systemClock, type Clock } from '../base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import { AppError, isAppError } from '../base/errors.ts'
 import { checkKey, checkPrefix } from '../base/keys.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { S3StorageSettings } from '../model/settings.ts'
 import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { checkRange, endsEarly } from './range.ts'
-import { connect, type RetrySettings } from './s3/client.ts'
+import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
+import { connect } from './s3/client.ts'
 import { download } from './s3/download.ts'
 import { listObjects, sweepUploads } from './s3/list.ts'
 import { upload, type Upload } from './s3/upload.ts'
 
-export interface S3Options {
-  /** For what the driver repeats itself: `put` and `list`. Other calls are repeated by `withRetry`. */
-  retry?: RetrySettings
-  clock?: Clock
-  onRetry?: (error: AppError, attempt: number, waitMs: number) => void
-}
-
-const DEFAULT_RETRY: RetrySettings = { attempts: 6, baseMs: 500, maxMs: 30_000 }
 const DEFAULT_PART_SIZE = 16 * 1024 * 1024
 /** Below this S3 refuses every part but the last. */
 const MIN_PART_SIZE = 5 * 1024 * 1024
@@ -32,7 +25,7 @@ const PROBE_LIMIT = 1024 * 1024
  * tries it on the object just written: until then, and for good if the server ignores it, `can.conditionalCreate` is
  * false and the driver looks first.
  */
-export function s3(settings: Omit<S3StorageSettings, 'type'>, options: S3Options = {}): Storage {
+export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOptions = {}): Storage {
   const { bucket, checksums = true } = settings
   const root = (settings.prefix ?? '')
     .replace(/^\/+|\/+$/g, '')
@@ -42,7 +35,7 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: S3Options
   const partSize = settings.uploadPartSize ?? DEFAULT_PART_SIZE
   if (partSize < MIN_PART_SIZE)
     throw new AppError('storage.invalid', `cannot use ${name}: uploadPartSize is ${partSize}, less than 5 MiB`)
-  const { clock = systemClock, retry = DEFAULT_RETRY, onRetry } = options
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
   const connection = connect(settings, { clock, retry, ...(onRetry && { onRetry }) })
   let conditional: 'yes' | 'no' | 'unknown' = settings.endpoint === undefined ? 'yes' : 'unknown'
   let bucketSeen = false

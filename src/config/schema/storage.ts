@@ -76,18 +76,25 @@ const sftp = settings({
   user: text('The name to log in with.').optional(),
   path: text('The folder on the server.'),
   password: secret('The password of the user.').optional(),
-  privateKey: secret('A private key, in OpenSSH or PEM form.').optional(),
+  privateKey: secret('A private key, in OpenSSH or PEM form; the usual ones of the user if absent.').optional(),
   passphrase: secret('Opens the private key.').optional(),
-  hostKey: text('The fingerprint of the server, SHA256:…').optional(),
+  agent: text('The socket of an ssh-agent; SSH_AUTH_SOCK by default; none: ask none.').optional(),
+  hostKey: text('The fingerprint of the server, SHA256:…, in place of known hosts.').optional(),
   knownHosts: path('A known_hosts file; ~/.ssh/known_hosts by default.').optional(),
-}).describe('SFTP; accepted, works in a later version.')
+  verifyHost: flag('False: take any key of the server.').optional(),
+  connections: count('Connections at a time, opened as they are needed; 3 by default.').optional(),
+  permissions: permissions('Mode of the files; 0600 by default.').optional(),
+  directoryPermissions: permissions('Mode of the folders; 0700 by default.').optional(),
+  connectTimeoutMs: count('Milliseconds until a connection must stand.').optional(),
+  idleTimeoutMs: count('A connection without an answer for so long is given up.').optional(),
+}).describe('A folder on an SSH server; needs the package ssh2.')
 
 const memory = settings({ type: z.literal('memory'), name: text('The name of the space.') }).describe('For tests.')
 
 const url = z
   .string()
   .min(1)
-  .describe('A path, file:PATH, or s3://bucket/prefix?region=…&endpoint=…')
+  .describe('A path, file:PATH, s3://bucket/prefix?region=…&endpoint=…, sftp://user@host/path, …')
   .register(traits, { storageUrl: true })
 
 const member = z.union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, memory])])

@@ -3,16 +3,10 @@ import type { Clock } from '../../base/clock.ts'
 import { AppError, isAppError } from '../../base/errors.ts'
 import { retry } from '../../base/retry.ts'
 import type { S3StorageSettings } from '../../model/settings.ts'
+import type { RetrySettings } from '../driver-options.ts'
 import { s3Error } from './errors.ts'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
-
-/** How often what can be repeated is repeated inside the driver: parts, and what is around them. */
-export interface RetrySettings {
-  attempts: number
-  baseMs: number
-  maxMs: number
-}
 
 /** A client that is made on first use and made anew when its credentials have expired. */
 export interface Connection {

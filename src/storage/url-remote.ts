@@ -1,0 +1,102 @@
+/** Addresses of storages over a network, each scheme with what may follow its `?`. */
+import { readFile } from 'node:fs/promises'
+import { homeFolder } from '../base/user.ts'
+import { lazySecret } from '../model/secret.ts'
+import type { S3StorageSettings, SftpStorageSettings, StorageSettings } from '../model/settings.ts'
+import {
+  count,
+  decoded,
+  duration,
+  endpoint,
+  flag,
+  invalid,
+  mode,
+  querySettings,
+  size,
+  text,
+  type Reader,
+} from './url-parts.ts'
+
+/** A file with a secret in it may be named where the secret itself may not stand. */
+const secretFile: Reader = (path) =>
+  lazySecret(path, async () => readFile(path.replace(/^~(?=\/)/, homeFolder()), 'utf8'))
+
+const S3_QUERY: Record<string, Reader> = {
+  region: text,
+  endpoint,
+  forcePathStyle: flag,
+  storageClass: text,
+  serverSideEncryption: (value, key) => {
+    if (value === 'AES256' || value === 'aws:kms') return value
+    throw invalid(`${key} is ${JSON.stringify(value)}`, `${key} is AES256 or aws:kms.`)
+  },
+  kmsKeyId: text,
+  uploadPartSize: size,
+  uploadConcurrency: count,
+  checksums: flag,
+  connectTimeout: duration,
+  idleTimeout: duration,
+}
+
+const SFTP_QUERY: Record<string, Reader> = {
+  keyFile: secretFile,
+  agent: text,
+  hostKey: text,
+  knownHosts: text,
+  verifyHost: flag,
+  connections: count,
+  permissions: mode,
+  directoryPermissions: mode,
+  connectTimeout: duration,
+  idleTimeout: duration,
+}
+
+/** By scheme; each takes the whole address. */
+export const REMOTE: Record<string, (address: string) => StorageSettings> = { s3: s3Settings, sftp: sftpSettings }
+
+/** `scheme://bucket/prefix?query` */
+function bucketAddress(address: string, names: { scheme: string; secrets: string; bucket: string }) {
+  const match = /^[a-z0-9]+:\/\/([^/?#@]+)(?:\/([^?]*))?(?:\?(.*))?$/is.exec(address)
+  if (!match) {
+    const secret = address.includes('@')
+    throw invalid(
+      secret ? `it has an @ before the ${names.bucket}` : `it names no ${names.bucket}`,
+      secret
+        ? `Give keys by ${names.secrets} or the environment, not in the URL.`
+        : `Write ${names.scheme}://${names.bucket}/prefix.`,
+    )
+  }
+  const [, bucket = '', path = '', query = ''] = match
+  const prefix = decoded(path)
+  return { bucket, query, ...(prefix !== '' && { prefix }) }
+}
+
+function s3Settings(address: string): S3StorageSettings {
+  const names = { scheme: 's3', bucket: 'bucket', secrets: 'accessKeyId and secretAccessKey' }
+  const { query, ...place } = bucketAddress(address, names)
+  return { type: 's3', ...place, ...querySettings('s3', query, S3_QUERY) }
+}
+
+/**
+ * `sftp://user@host:port/path` with an absolute path, `/~/path` below the user's own folder; and, as restic and scp
+ * write it, `sftp:user@host:path`.
+ */
+function sftpSettings(address: string): SftpStorageSettings {
+  const url = /^sftp:\/\/(?:([^@/?#]*)@)?(\[[^\]]+\]|[^:/?#]+)(?::(\d+))?(\/[^?]*)?(?:\?(.*))?$/i.exec(address)
+  const short =
+    url === null ? /^sftp:(?!\/\/)(?:([^@/?#]*)@)?(\[[^\]]+\]|[^:/?#]+)():([^?]+)(?:\?(.*))?$/i.exec(address) : null
+  const [, user, host = '', port, path = '', query = ''] = url ?? short ?? []
+  if (host === '') throw invalid('it names no server', 'Write sftp://user@host/path.')
+  if (user?.includes(':') === true)
+    throw invalid('it has a password', 'Give it by password of the settings, or use a key or an agent.')
+  const folder = url === null ? path : decoded(path).replace(/^\/~(\/|$)/, '')
+  if (folder === '' || folder === '/') throw invalid('it names no folder', 'Write sftp://user@host/path.')
+  return {
+    type: 'sftp',
+    host: host.replace(/^\[|\]$/g, ''),
+    path: folder,
+    ...(user !== undefined && user !== '' && { user: decoded(user) }),
+    ...(port !== undefined && port !== '' && { port: Number(port) }),
+    ...querySettings('sftp', query, SFTP_QUERY),
+  }
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { noSshd, startSshd } from '../servers/sshd.ts'
+import { holdfast, scratch, summary } from '../support/holdfast.ts'
+
+/** A storage as a user would configure it, on a server of its own. */
+interface Place {
+  /** As in `driver:NAME` of the driver's own tests. */
+  driver: string
+  unavailable: string | undefined
+  start(): Promise<{ url: string; env?: Record<string, string>; stop(): Promise<void> }>
+}
+
+const PLACES: Place[] = [{ driver: 'sftp', unavailable: noSshd, start: () => startSshd() }]
+
+for (const { driver, unavailable, start } of PLACES)
+  test(
+    `driver:${driver}: backups of both formats are made, verified and restored; doctor finds nothing`,
+    { skip: unavailable },
+    async (t) => {
+      const server = await start()
+      t.after(() => server.stop())
+      const cli = holdfast(scratch(t))
+      const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+      const large = randomBytes(9_000_000)
+      mkdirSync(join(cli.dir, 'data/deep'), { recursive: true })
+      writeFileSync(join(cli.dir, 'data/deep/large'), large)
+      writeFileSync(join(cli.dir, 'data/small ü'), 'small')
+      for (const format of ['archive', 'repository']) {
+        const vault = server.url.replace(/\?|$/, (mark) => `/${format}${mark}`)
+        const good = async (...args: string[]): Promise<string> => {
+          const { code, stdout, stderr } = await cli.run(args, { env })
+          assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
+          assert.ok(!`${stdout}${stderr}`.includes('open-sesame'))
+          return stdout
+        }
+        const made = summary(await good('backup', 'data', '--to', vault, '--format', format, '--json'))
+        assert.equal(made.status, 'success')
+        writeFileSync(join(cli.dir, 'data/later'), format)
+        await good('backup', 'data', '--to', vault, '--json')
+        await good('verify', 'latest', '--level', 'V2', '--vault', vault)
+        await good('restore', 'latest', '--to', `out-${format}`, '--vault', vault)
+        const back = join(cli.dir, `out-${format}`, cli.dir, 'data')
+        assert.ok(readFileSync(join(back, 'deep/large')).equals(large))
+        assert.equal(readFileSync(join(back, 'later'), 'utf8'), format)
+        assert.match(await good('doctor', '--vault', vault), /all \d+ checks passed/)
+      }
+    },
+  )

@@ -79,11 +79,16 @@ function buildVersitygw(): string | undefined {
  * s3db.js, installed apart: some of its dependencies are not in every registry, and none of them is needed here. Stand-ins
  * for them lie beside the lock file in test/servers/s3db.
  */
-function installS3db(): string | undefined {
-  const from = join(dirname(import.meta.filename), '../test/servers/s3db')
-  const folder = s3dbFolder()
-  if (existsSync(join(folder, 'node_modules/s3db.js'))) return folder
-  console.log('installing s3db.js for the tests (once)')
+const installS3db = (): string | undefined => installApart('s3db', 's3db.js', s3dbFolder())
+
+/** A server for Azure's blobs, installed apart: it brings several hundred packages that only some tests need. */
+const installAzurite = (): string | undefined => installApart('azurite', 'azurite', join(toolCache(), 'azurite-3.37.0'))
+
+/** What stands in the lock file of test/servers/NAME, in a folder of its own. */
+function installApart(name: string, pkg: string, folder: string): string | undefined {
+  const from = join(dirname(import.meta.filename), '../test/servers', name)
+  if (existsSync(join(folder, 'node_modules', pkg))) return folder
+  console.log(`installing ${pkg} for the tests (once)`)
   const making = `${folder}.${process.pid}`
   cpSync(from, making, { recursive: true })
   const args = ['ci', '--omit=optional', '--no-audit', '--no-fund', '--ignore-scripts']
@@ -91,7 +96,7 @@ function installS3db(): string | undefined {
   if (done.status === 0 && !existsSync(folder)) renameSync(making, folder)
   else rmSync(making, { recursive: true, force: true })
   if (existsSync(folder)) return folder
-  console.log(`s3db.js could not be installed: ${done.stderr.trim().split('\n').at(-1) ?? ''}`)
+  console.log(`${pkg} could not be installed: ${done.stderr.trim().split('\n').at(-1) ?? ''}`)
   return undefined
 }
 
@@ -99,31 +104,34 @@ function installS3db(): string | undefined {
 export const s3dbFolder = (): string => join(toolCache(), 's3db-21.6.2')
 
 /** A newer restic than Debian's. `go install` would ask the proxy for more than this one version. */
-const RESTIC = { version: 'v0.18.1', name: 'restic-0.18.1' }
+const buildRestic = (): string | undefined =>
+  buildModule({ name: 'restic', module: 'github.com/restic/restic', version: 'v0.18.1', main: '/cmd/restic' })
 
-function buildRestic(): string | undefined {
+/** Speaks the JSON API of Google Cloud Storage. */
+const buildFakeGcs = (): string | undefined =>
+  buildModule({ name: 'fake-gcs-server', module: 'github.com/fsouza/fake-gcs-server', version: 'v1.52.3', main: '' })
+
+function buildModule(wanted: { name: string; module: string; version: string; main: string }): string | undefined {
+  const { name, module, version, main } = wanted
   const dir = join(toolCache(), 'go-bin')
-  const program = join(dir, RESTIC.name)
+  const program = join(dir, `${name}-${version.slice(1)}`)
   if (existsSync(program)) return program
   if (!have('go')) {
-    console.log('go is not installed: the tests against a newer restic will be skipped')
+    console.log(`go is not installed: the tests against ${name} ${version} will be skipped`)
     return undefined
   }
   mkdirSync(dir, { recursive: true })
-  console.log(`building restic ${RESTIC.version} from its Go module (once)`)
-  const module = mkdtempSync(join(tmpdir(), 'holdfast-restic-'))
+  console.log(`building ${name} ${version} from its Go module (once)`)
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-build-'))
   try {
-    writeFileSync(
-      join(module, 'go.mod'),
-      `module build\n\ngo 1.23\n\nrequire github.com/restic/restic ${RESTIC.version}\n`,
-    )
-    const args = ['build', '-mod=mod', '-o', program, 'github.com/restic/restic/cmd/restic']
-    const built = spawnSync('go', args, { cwd: module, encoding: 'utf8', timeout: 15 * 60_000 })
+    writeFileSync(join(folder, 'go.mod'), `module build\n\ngo 1.23\n\nrequire ${module} ${version}\n`)
+    const args = ['build', '-mod=mod', '-o', program, `${module}${main}`]
+    const built = spawnSync('go', args, { cwd: folder, encoding: 'utf8', timeout: 15 * 60_000 })
     if (built.status === 0) return program
-    console.log(`restic could not be built: ${built.stderr.trim().split('\n').at(-1) ?? ''}`)
+    console.log(`${name} could not be built: ${built.stderr.trim().split('\n').at(-1) ?? ''}`)
     return undefined
   } finally {
-    rmSync(module, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -204,11 +212,15 @@ export async function prepareTools(): Promise<Record<string, string>> {
   const ferretdb = process.env['HOLDFAST_TEST_FERRETDB'] ?? buildFerretdb()
   const postgres18 = process.env['HOLDFAST_TEST_POSTGRES_18'] ?? fetchPostgres18()
   const restic = process.env['HOLDFAST_TEST_RESTIC'] ?? buildRestic()
+  const azurite = process.env['HOLDFAST_TEST_AZURITE'] ?? installAzurite()
+  const fakeGcs = process.env['HOLDFAST_TEST_FAKE_GCS'] ?? buildFakeGcs()
   return {
     ...(versitygw !== undefined && { HOLDFAST_TEST_VERSITYGW: versitygw }),
     ...(s3db !== undefined && { HOLDFAST_TEST_S3DB: s3db }),
     ...(ferretdb !== undefined && { HOLDFAST_TEST_FERRETDB: ferretdb }),
     ...(postgres18 !== undefined && { HOLDFAST_TEST_POSTGRES_18: postgres18 }),
     ...(restic !== undefined && { HOLDFAST_TEST_RESTIC: restic }),
+    ...(azurite !== undefined && { HOLDFAST_TEST_AZURITE: azurite }),
+    ...(fakeGcs !== undefined && { HOLDFAST_TEST_FAKE_GCS: fakeGcs }),
   }
 }

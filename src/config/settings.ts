@@ -73,6 +73,10 @@ function toStorage(storage: StorageConfig, context: ToSettings): StorageSettings
       const { uploadPartSize, ...rest } = storage
       return uploadPartSize === undefined ? rest : { ...rest, uploadPartSize: parseSize(uploadPartSize) }
     }
+    case 'azure': {
+      const { uploadBlockSize, ...rest } = storage
+      return uploadBlockSize === undefined ? rest : { ...rest, uploadBlockSize: parseSize(uploadBlockSize) }
+    }
     case 'memory':
       return storage
     case 'mirror': {

@@ -1,9 +1,9 @@
 import { AppError } from '../base/errors.ts'
 import { registerSecret } from '../base/redact.ts'
-import type { Secret } from './settings.ts'
+import type { Secret, SecretReading } from './settings.ts'
 
 /**
- * A secret that is read when it is first wanted, and once. What it gives is known to `redact` from then on, so that it
+ * A secret that is read when it is first wanted, and then only when asked to read it again. What it gives is known to `redact` from then on, so that it
  * cannot appear in a log. Inspecting, printing or serialising it shows its origin only.
  */
 export function lazySecret(origin: string, load: () => string | Promise<string>): Secret {
@@ -29,7 +29,8 @@ class LazySecret implements Secret {
   }
 
   /** Rejects with `config.secret`; a failure is not remembered, so that mending the file mends the next read. */
-  read(): Promise<string> {
+  read({ again = false }: SecretReading = {}): Promise<string> {
+    if (again) this.#text = undefined
     this.#text ??= this.#readOnce().catch((error: unknown) => {
       this.#text = undefined
       throw error

@@ -17,9 +17,14 @@ export interface Settings {
  * Its text never appears in JSON, logs or errors.
  */
 export interface Secret {
-  read(): Promise<string>
+  read(how?: SecretReading): Promise<string>
   /** Where it comes from, such as `${file:/run/secrets/s3}`: safe to show. */
   readonly origin: string
+}
+
+export interface SecretReading {
+  /** Fetch it anew: what was read before has expired. */
+  again?: boolean
 }
 
 export interface ServerSettings {
@@ -110,11 +115,12 @@ export type StorageSettings =
   | MemoryStorageSettings
   | MirrorStorageSettings
   | SftpStorageSettings
+  | AzureStorageSettings
   | LaterStorageSettings
 
 /** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
 export interface LaterStorageSettings {
-  type: 'gcs' | 'azure'
+  type: 'gcs'
   /** As configured, without the type; secrets are `Secret`s. */
   options: Record<string, unknown>
 }
@@ -153,6 +159,24 @@ export interface S3StorageSettings {
   client?: object
   connectTimeoutMs?: number
   /** A connection on which no byte moves for so long is given up. */
+  idleTimeoutMs?: number
+}
+
+export interface AzureStorageSettings {
+  type: 'azure'
+  container: string
+  prefix?: string
+  account?: string
+  accountKey?: Secret
+  connectionString?: Secret
+  sasToken?: Secret
+  /** Of the identity to use, where the machine has several. */
+  clientId?: string
+  endpoint?: string
+  accessTier?: string
+  /** Bytes of one block of an upload; a blob may have 50,000 of them. */
+  uploadBlockSize?: number
+  uploadConcurrency?: number
   idleTimeoutMs?: number
 }
 

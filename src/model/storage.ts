@@ -50,6 +50,8 @@ export interface StorageAbilities {
   storageClasses: boolean
   /** Bytes are checked by the other side as they arrive. */
   serverChecksums: boolean
+  /** Characters that keys may not hold here: such a key is refused with `storage.invalid`. */
+  refusedInKeys?: string
   /** Free and total space, where the other side tells them. */
   space?: () => Promise<{ free: number; total: number } | undefined>
 }

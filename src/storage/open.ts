@@ -34,6 +34,10 @@ export async function openStorage(
       const { s3 } = await import('./s3.ts')
       return overNetwork((driver) => s3(settings, driver), options)
     }
+    case 'azure': {
+      const { azure } = await import('./azure.ts')
+      return overNetwork((driver) => azure(settings, driver), options)
+    }
     case 'sftp': {
       const { sftp } = await import('./sftp.ts')
       return overNetwork((driver) => sftp(settings, driver), options)

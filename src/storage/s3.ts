@@ -5,6 +5,7 @@ import { checkKey, checkPrefix } from '../base/keys.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { S3StorageSettings } from '../model/settings.ts'
 import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import { bucketName, rootOf } from './prefix.ts'
 import { checkRange, endsEarly } from './range.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { connect } from './s3/client.ts'
@@ -27,11 +28,8 @@ const PROBE_LIMIT = 1024 * 1024
  */
 export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOptions = {}): Storage {
   const { bucket, checksums = true } = settings
-  const root = (settings.prefix ?? '')
-    .replace(/^\/+|\/+$/g, '')
-    .replace(/$/, '/')
-    .replace(/^\/$/, '')
-  const name = `s3://${bucket}${root === '' ? '' : `/${root.slice(0, -1)}`}`
+  const root = rootOf(settings.prefix)
+  const name = bucketName('s3', bucket, root)
   const partSize = settings.uploadPartSize ?? DEFAULT_PART_SIZE
   if (partSize < MIN_PART_SIZE)
     throw new AppError('storage.invalid', `cannot use ${name}: uploadPartSize is ${partSize}, less than 5 MiB`)

@@ -2,7 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { homeFolder } from '../base/user.ts'
 import { lazySecret } from '../model/secret.ts'
-import type { S3StorageSettings, SftpStorageSettings, StorageSettings } from '../model/settings.ts'
+import type {
+  AzureStorageSettings,
+  S3StorageSettings,
+  SftpStorageSettings,
+  StorageSettings,
+} from '../model/settings.ts'
 import {
   count,
   decoded,
@@ -51,8 +56,22 @@ const SFTP_QUERY: Record<string, Reader> = {
   idleTimeout: duration,
 }
 
+const AZURE_QUERY: Record<string, Reader> = {
+  account: text,
+  clientId: text,
+  endpoint,
+  accessTier: text,
+  uploadBlockSize: size,
+  uploadConcurrency: count,
+  idleTimeout: duration,
+}
+
 /** By scheme; each takes the whole address. */
-export const REMOTE: Record<string, (address: string) => StorageSettings> = { s3: s3Settings, sftp: sftpSettings }
+export const REMOTE: Record<string, (address: string) => StorageSettings> = {
+  s3: s3Settings,
+  azure: azureSettings,
+  sftp: sftpSettings,
+}
 
 /** `scheme://bucket/prefix?query` */
 function bucketAddress(address: string, names: { scheme: string; secrets: string; bucket: string }) {
@@ -75,6 +94,12 @@ function s3Settings(address: string): S3StorageSettings {
   const names = { scheme: 's3', bucket: 'bucket', secrets: 'accessKeyId and secretAccessKey' }
   const { query, ...place } = bucketAddress(address, names)
   return { type: 's3', ...place, ...querySettings('s3', query, S3_QUERY) }
+}
+
+function azureSettings(address: string): AzureStorageSettings {
+  const names = { scheme: 'azure', bucket: 'container', secrets: 'accountKey or sasToken' }
+  const { query, bucket: container, ...place } = bucketAddress(address, names)
+  return { type: 'azure', container, ...place, ...querySettings('azure', query, AZURE_QUERY) }
 }
 
 /**

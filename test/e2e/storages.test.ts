@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { noAzurite, startAzurite } from '../servers/azurite.ts'
 import { noSshd, startSshd } from '../servers/sshd.ts'
 import { holdfast, scratch, summary } from '../support/holdfast.ts'
 
@@ -14,7 +15,10 @@ interface Place {
   start(): Promise<{ url: string; env?: Record<string, string>; stop(): Promise<void> }>
 }
 
-const PLACES: Place[] = [{ driver: 'sftp', unavailable: noSshd, start: () => startSshd() }]
+const PLACES: Place[] = [
+  { driver: 'azure', unavailable: noAzurite, start: startAzurite },
+  { driver: 'sftp', unavailable: noSshd, start: () => startSshd() },
+]
 
 for (const { driver, unavailable, start } of PLACES)
   test(

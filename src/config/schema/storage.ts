@@ -61,13 +61,17 @@ const azure = settings({
   type: z.literal('azure'),
   container: text('The name of the container.'),
   prefix: z.string().describe('What all blob names begin with.').optional(),
-  account: text('The storage account.').optional(),
-  accountKey: secret('Its key.').optional(),
+  account: text('The storage account; AZURE_STORAGE_ACCOUNT by default.').optional(),
+  accountKey: secret('Its key; without any key or token the managed identity.').optional(),
   connectionString: secret('In place of account and key.').optional(),
   sasToken: secret('In place of the key.').optional(),
   endpoint: text('The address of a compatible service.').optional(),
-  accessTier: text('Hot, Cool, Cold or Archive.').optional(),
-}).describe('Azure Blob Storage; accepted, works in a later version.')
+  clientId: text('Of the managed identity, where the machine has several.').optional(),
+  accessTier: text('Hot, Cool, Cold or Archive; metadata stays in the tier of the account.').optional(),
+  uploadBlockSize: size('One block of an upload; 8 MiB by default.').optional(),
+  uploadConcurrency: count('Blocks of one upload at a time; 3 by default.').optional(),
+  idleTimeoutMs: count('A request on which nothing moves for so long is given up.').optional(),
+}).describe('Azure Blob Storage; needs the package @azure/storage-blob.')
 
 const sftp = settings({
   type: z.literal('sftp'),

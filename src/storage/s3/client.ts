@@ -32,11 +32,12 @@ export function connect(
   const clients: S3Client[] = []
   const secrets = new Set<string>()
   let current: Promise<S3Client> | undefined
+  let again = false
 
   async function open(): Promise<S3Client> {
     const sdk = await import('@aws-sdk/client-s3')
     if (settings.client !== undefined) return given(settings.client)
-    const client = new sdk.S3Client(await configOf(settings, secrets))
+    const client = new sdk.S3Client(await configOf(settings, secrets, again))
     clients.push(client)
     return client
   }
@@ -49,7 +50,10 @@ export function connect(
         return await work(await used, sdk)
       } catch (thrown) {
         const error = s3Error(thrown, tried, secrets)
-        if (current === used && isAppError(error, 'storage.expired', 'storage.no-credentials')) current = undefined
+        if (current === used && isAppError(error, 'storage.expired', 'storage.no-credentials')) {
+          current = undefined
+          again = true
+        }
         // Secrets are read again, and the SDK's chain looks again, once. Other requests may still use the old client.
         if (error.code !== 'storage.expired' || renewed) throw error
       }
@@ -78,7 +82,11 @@ function given(client: object): S3Client {
   throw new AppError('storage.invalid', 'the client given for the storage is no S3Client of @aws-sdk/client-s3')
 }
 
-async function configOf(settings: Omit<S3StorageSettings, 'type'>, secrets: Set<string>): Promise<S3ClientConfig> {
+async function configOf(
+  settings: Omit<S3StorageSettings, 'type'>,
+  secrets: Set<string>,
+  again: boolean,
+): Promise<S3ClientConfig> {
   const { endpoint, accessKeyId, secretAccessKey, sessionToken, checksums = true } = settings
   const fallback = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
   // Servers like S3 rarely have regions, but a signature names one. Without an endpoint the SDK looks in its profile.
@@ -98,9 +106,9 @@ async function configOf(settings: Omit<S3StorageSettings, 'type'>, secrets: Set<
   }
   if (accessKeyId === undefined || secretAccessKey === undefined) return config
   const credentials = {
-    accessKeyId: (await accessKeyId.read()).trim(),
-    secretAccessKey: (await secretAccessKey.read()).trim(),
-    ...(sessionToken === undefined ? {} : { sessionToken: (await sessionToken.read()).trim() }),
+    accessKeyId: (await accessKeyId.read({ again })).trim(),
+    secretAccessKey: (await secretAccessKey.read({ again })).trim(),
+    ...(sessionToken === undefined ? {} : { sessionToken: (await sessionToken.read({ again })).trim() }),
   }
   secrets.add(credentials.secretAccessKey)
   if (credentials.sessionToken !== undefined) secrets.add(credentials.sessionToken)

@@ -1,4 +1,5 @@
 import { AppError, isAbort, toAppError, type ErrorCode } from '../../base/errors.ts'
+import { isCertificateError, networkCode, secondsOf } from '../network-errors.ts'
 
 /** The error names of S3 and of servers like it, by what they mean to us. */
 const NAMES: Record<string, ErrorCode> = {
@@ -75,10 +76,6 @@ const STATUSES: Record<number, ErrorCode> = {
   507: 'storage.full',
 }
 
-const NETWORK =
-  /^(E(CONN|HOST|NET|TIMEDOUT|PIPE|ADDR|AI_|NOTFOUND)|EAI_|ENOTFOUND|UND_ERR|ERR_SSL|ERR_STREAM_PREMATURE)/
-const CERTIFICATE = /CERT|UNABLE_TO_(VERIFY|GET)|ERR_TLS|SELF_SIGNED/
-
 /** What the SDK puts on its errors, as far as we read it. */
 interface SdkError extends Error {
   code?: string
@@ -104,7 +101,7 @@ export function s3Error(thrown: unknown, tried: string, secrets: Iterable<string
   const hint = hintOf(error, code, region, status)
   const retryAfter = secondsOf(headers['retry-after'])
   const cause = new Error(`${error.name}: ${message}`)
-  const permanent = CERTIFICATE.test(error.code ?? '')
+  const permanent = isCertificateError(error.code ?? '')
   return new AppError(code, `cannot ${tried}: ${message}`, {
     cause,
     ...(hint === undefined ? {} : { hint }),
@@ -123,7 +120,8 @@ function codeOf(error: SdkError, status: number | undefined): ErrorCode {
   const known = NAMES[error.name] ?? NAMES[error.code ?? '']
   if (known !== undefined) return known
   const network = error.code ?? ''
-  if (NETWORK.test(network) || CERTIFICATE.test(network)) return 'storage.unreachable'
+  const broken = networkCode(network)
+  if (broken !== undefined) return broken
   if (/region is missing/i.test(error.message)) return 'storage.invalid'
   if (/could not load credentials|credential is missing/i.test(error.message)) return 'storage.no-credentials'
   if (status === undefined) return 'storage.failed'
@@ -154,17 +152,10 @@ function hintOf(
   if (code === 'storage.wrong-region' && region !== undefined)
     return `Set region: ${region} in the storage settings; the bucket lies there.`
   if (code === 'storage.invalid' && /region/i.test(error.message)) return 'Set region in the storage settings.'
-  if (CERTIFICATE.test(error.code ?? ''))
+  if (isCertificateError(error.code ?? ''))
     return 'The certificate of the endpoint is not trusted: name its authority by NODE_EXTRA_CA_CERTS.'
   if (status === 404 && code === 'storage.unsupported') return 'Check the endpoint: what answers there is not S3.'
   return HINTS[error.name]
-}
-
-/** `Retry-After` is seconds or a date. */
-function secondsOf(header: string | undefined): number | undefined {
-  if (header === undefined) return undefined
-  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : (Date.parse(header) - Date.now()) / 1000
-  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
 }
 
 function redacted(text: string, secrets: Iterable<string>): string {

@@ -1,0 +1,177 @@
+import { createHash, randomBytes, randomUUID, type Hash } from 'node:crypto'
+import type { BlockBlobClient } from '@azure/storage-blob'
+import type { Bytes } from '../../base/bytes.ts'
+import { AppError } from '../../base/errors.ts'
+import type { StoredObject } from '../../model/storage.ts'
+import { abortable } from '../abortable.ts'
+import type { Calls } from '../calls.ts'
+import { cutBytes, cutParts, type Part } from '../s3/cut-parts.ts'
+import { codeOf, statusOf } from './errors.ts'
+
+/** A blob ends at this many blocks. */
+const MAX_BLOCKS = 50_000
+/** Names the write in the blob's metadata, so that a repeated request recognizes its own first success. */
+const MARK = 'holdfastwrite'
+
+export interface Upload {
+  calls: Calls
+  blob: () => Promise<BlockBlobClient>
+  key: string
+  tried: string
+  tier: string | undefined
+  blockSize: number
+  concurrency: number
+  ifAbsent: boolean
+  signal: AbortSignal | undefined
+  onBytes: (bytes: number) => void
+}
+
+/** In one request if it fits into one block; else as blocks, of which a list is committed at the end. */
+export async function upload(job: Upload, body: Bytes | AsyncIterable<Bytes>): Promise<StoredObject> {
+  const ending = new AbortController()
+  const signal = job.signal ? AbortSignal.any([job.signal, ending.signal]) : ending.signal
+  const parts =
+    body instanceof Uint8Array
+      ? cutBytes(body, Math.max(job.blockSize, Math.ceil(body.length / MAX_BLOCKS)))
+      : cutParts(abortable(body, signal), job.blockSize)
+  try {
+    const first = await parts.next()
+    if (first.done) throw new AppError('internal.bug', 'a stream has at least one part')
+    if (first.value.last) return await putWhole({ ...job, signal }, first.value.bytes)
+    return await putBlocks({ ...job, signal }, first.value, parts, ending)
+  } finally {
+    await parts.return(undefined).catch(() => undefined)
+  }
+}
+
+/** What goes with the object, in both ways of storing it. */
+const properties = (job: Upload, mark: string, md5: Uint8Array) => ({
+  metadata: { [MARK]: mark },
+  blobHTTPHeaders: { blobContentMD5: md5, blobContentType: 'application/octet-stream' },
+  ...(job.tier !== undefined && { tier: job.tier }),
+  ...(job.ifAbsent && { conditions: { ifNoneMatch: '*' } }),
+})
+
+async function putWhole(job: Upload, bytes: Bytes): Promise<StoredObject> {
+  const mark = randomUUID()
+  const md5 = createHash('md5').update(bytes).digest()
+  const done = await job.calls.persist(job.tried, job.signal, async (abortSignal, attempt) => {
+    const blob = await job.blob()
+    try {
+      const more = { ...properties(job, mark, md5), transactionalContentMD5: md5, abortSignal }
+      return await blob.upload(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length, more)
+    } catch (error) {
+      return orOwn(error, blob, mark, attempt, abortSignal)
+    }
+  })
+  job.onBytes(bytes.length)
+  return described(job, bytes.length, done)
+}
+
+async function putBlocks(
+  job: Upload,
+  first: Part,
+  rest: AsyncGenerator<Part>,
+  ending: AbortController,
+): Promise<StoredObject> {
+  const mark = randomUUID()
+  // Ids of one blob have to be equally long; these are as long as those of the SDK.
+  const own = randomBytes(21).toString('hex')
+  const ids: string[] = []
+  const active = new Set<Promise<void>>()
+  const hash: Hash = createHash('md5')
+  let length = 0
+  let failure: unknown
+
+  async function send(part: Part, id: string): Promise<void> {
+    const { bytes } = part
+    const md5 = createHash('md5').update(bytes).digest()
+    const tried = `${job.tried} (block ${ids.length})`
+    await job.calls.persist(tried, job.signal, async (abortSignal) => {
+      const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+      await (await job.blob()).stageBlock(id, block, block.length, { transactionalContentMD5: md5, abortSignal })
+    })
+    job.onBytes(bytes.length)
+    part.release()
+  }
+
+  try {
+    for (let part: Part | undefined = first; part !== undefined; part = await following(rest)) {
+      if (ids.length >= MAX_BLOCKS) throw tooManyBlocks(job)
+      const id = Buffer.from(`${own}${String(ids.length).padStart(6, '0')}`).toString('base64')
+      ids.push(id)
+      length += part.bytes.length
+      hash.update(part.bytes)
+      const sending: Promise<void> = send(part, id)
+        .catch((error: unknown) => {
+          failure ??= error
+          ending.abort(error)
+        })
+        .finally(() => active.delete(sending))
+      active.add(sending)
+      while (active.size >= job.concurrency) await Promise.race(active)
+      if (failure !== undefined) break
+    }
+    await Promise.all(active)
+    if (failure !== undefined) throw failure
+    const md5 = hash.digest()
+    const done = await job.calls.persist(job.tried, job.signal, async (abortSignal, attempt) => {
+      const blob = await job.blob()
+      try {
+        return await blob.commitBlockList(ids, { ...properties(job, mark, md5), abortSignal })
+      } catch (error) {
+        return orOwn(error, blob, mark, attempt, abortSignal)
+      }
+    })
+    return described(job, length, done)
+  } catch (error) {
+    failure ??= error
+    ending.abort(failure)
+    await Promise.all(active)
+    throw failure
+  }
+}
+
+interface Stored {
+  etag?: string
+  lastModified?: Date
+}
+
+/** The answer to an earlier try may have been lost: then the blob there is our own. */
+async function orOwn(
+  error: unknown,
+  blob: BlockBlobClient,
+  mark: string,
+  attempt: number,
+  abortSignal: AbortSignal,
+): Promise<Stored> {
+  const refused = statusOf(error) === 409 || statusOf(error) === 412 || codeOf(error) === 'InvalidBlockList'
+  if (!refused) throw error
+  const found = await blob.getProperties({ abortSignal }).catch(() => undefined)
+  if (attempt > 1 && found?.metadata?.[MARK] === mark) return found
+  // Somebody else committed meanwhile, which takes away the blocks of all others.
+  if (codeOf(error) === 'InvalidBlockList' && found !== undefined)
+    throw new AppError('storage.exists', 'another writer came first', { cause: new Error('InvalidBlockList') })
+  throw error
+}
+
+async function following(rest: AsyncGenerator<Part>): Promise<Part | undefined> {
+  const next = await rest.next()
+  return next.done ? undefined : next.value
+}
+
+const described = (job: Upload, size: number, { etag, lastModified = new Date() }: Stored): StoredObject => ({
+  key: job.key,
+  size,
+  modified: lastModified,
+  ...(etag === undefined ? {} : { etag: bare(etag) }),
+  ...(job.tier === undefined ? {} : { storageClass: job.tier }),
+})
+
+/** Lists give etags without the quotes that headers have. */
+export const bare = (etag: string): string => etag.replace(/^"|"$/g, '')
+
+const tooManyBlocks = (job: Upload): AppError =>
+  new AppError('storage.unsupported', `cannot ${job.tried}: it has more than ${MAX_BLOCKS} blocks`, {
+    hint: `Set uploadBlockSize above ${job.blockSize} bytes.`,
+  })

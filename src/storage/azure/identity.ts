@@ -56,11 +56,11 @@ async function tokenOf(clientId: string | undefined, env: Env): Promise<AccessTo
   const query = new URLSearchParams({ resource: RESOURCE, ...(clientId !== undefined && { client_id: clientId }) })
   if (service !== undefined) {
     query.set('api-version', '2019-08-01')
-    return ask(`${service}?${query}`, { headers: { 'x-identity-header': env['IDENTITY_HEADER'] ?? '' } })
+    return ask(`${service}?${query.toString()}`, { headers: { 'x-identity-header': env['IDENTITY_HEADER'] ?? '' } })
   }
   query.set('api-version', '2018-02-01')
   const machine = env['AZURE_POD_IDENTITY_AUTHORITY_HOST'] ?? MACHINE
-  return ask(`${machine}/metadata/identity/oauth2/token?${query}`, { headers: { metadata: 'true' } })
+  return ask(`${machine}/metadata/identity/oauth2/token?${query.toString()}`, { headers: { metadata: 'true' } })
 }
 
 async function ask(url: string, request: RequestInit): Promise<AccessToken> {

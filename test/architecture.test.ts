@@ -47,9 +47,9 @@ const MAY_IMPORT: Record<string, string[]> = {
 /** package → the one folder (or file) that may import it; everything else is free for all. */
 const SDK_HOMES: Record<string, string> = {
   '@aws-sdk/': 'src/storage/s3',
-  ssh2: 'src/storage/sftp/',
-  '@azure/': 'src/storage/azure/',
-  '@google-cloud/': 'src/storage/gcs/',
+  ssh2: 'src/storage/sftp',
+  '@azure/': 'src/storage/azure',
+  'google-auth-library': 'src/storage/gcs/',
   koffi: 'src/sources/files/',
   croner: 'src/base/cron.ts',
   'node:sqlite': 'src/base/sqlite.ts',

@@ -1,0 +1,241 @@
+/** Which fields the kinds of sources, storages and notifiers have, and what they are called. */
+import { words } from '../app/language.ts'
+
+export type FieldKind = 'text' | 'mono' | 'secret' | 'number' | 'texts' | 'flag'
+
+export interface FieldSpec {
+  path: string
+  kind: FieldKind
+  word: FieldWord
+  placeholder?: string
+  required?: true
+  /** Behind "More". */
+  rare?: true
+  /** Of a flag: what it means when it is absent. */
+  fallback?: boolean
+}
+
+export const fieldWords = words({
+  en: {
+    more: 'More settings',
+    secretKept: 'A secret is set; it stays unless you type another.',
+    secretHint: 'Stored encrypted, never shown again. ${env:NAME} and ${file:/path} work too.',
+    host: 'Server',
+    port: 'Port',
+    user: 'User',
+    password: 'Password',
+    databases: 'Databases',
+    databasesHint: 'None: all of them, also new ones.',
+    excludeDatabases: 'Leave out databases',
+    excludeTables: 'Leave out tables',
+    excludeCollections: 'Leave out collections',
+    tls: 'Encryption of the connection',
+    parallel: 'Connections that read at once',
+    url: 'Connection URL',
+    secretUrl: 'Address',
+    file: 'Database file',
+    files: 'Database files',
+    command: 'Program and its arguments',
+    fileName: 'Name of the file in the backup',
+    resources: 'Resources',
+    folder: 'Folder on the server',
+    bucket: 'Bucket',
+    container: 'Container',
+    prefix: 'Prefix',
+    region: 'Region',
+    endpoint: 'Endpoint',
+    accessKeyId: 'Access key',
+    secretAccessKey: 'Secret key',
+    forcePathStyle: 'Bucket in the path, not in the host name',
+    storageClass: 'Storage class',
+    serverSideEncryption: 'Encryption by the service',
+    projectId: 'Project',
+    credentials: 'Service account (JSON)',
+    account: 'Storage account',
+    accountKey: 'Account key',
+    connectionString: 'Connection string',
+    privateKey: 'Private key',
+    hostKey: 'Fingerprint of the server',
+    from: 'From',
+    to: 'To',
+    smtpHost: 'Mail server',
+    topic: 'Topic',
+    token: 'Token',
+    chatId: 'Chat',
+    signing: 'Secret for the signature',
+    server: 'Server',
+  },
+  de: {
+    more: 'Weitere Einstellungen',
+    secretKept: 'Ein Geheimnis ist gesetzt; es bleibt, solange Sie kein anderes eingeben.',
+    secretHint: 'Wird verschlüsselt gespeichert und nie mehr gezeigt. ${env:NAME} und ${file:/pfad} gehen auch.',
+    host: 'Server',
+    port: 'Port',
+    user: 'Benutzer',
+    password: 'Passwort',
+    databases: 'Datenbanken',
+    databasesHint: 'Keine: alle, auch neue.',
+    excludeDatabases: 'Datenbanken auslassen',
+    excludeTables: 'Tabellen auslassen',
+    excludeCollections: 'Sammlungen auslassen',
+    tls: 'Verschlüsselung der Verbindung',
+    parallel: 'Gleichzeitig lesende Verbindungen',
+    url: 'Verbindungs-URL',
+    secretUrl: 'Adresse',
+    file: 'Datenbankdatei',
+    files: 'Datenbankdateien',
+    command: 'Programm und Argumente',
+    fileName: 'Name der Datei in der Sicherung',
+    resources: 'Ressourcen',
+    folder: 'Ordner auf dem Server',
+    bucket: 'Bucket',
+    container: 'Container',
+    prefix: 'Präfix',
+    region: 'Region',
+    endpoint: 'Endpunkt',
+    accessKeyId: 'Zugriffsschlüssel',
+    secretAccessKey: 'Geheimer Schlüssel',
+    forcePathStyle: 'Bucket im Pfad, nicht im Rechnernamen',
+    storageClass: 'Speicherklasse',
+    serverSideEncryption: 'Verschlüsselung durch den Dienst',
+    projectId: 'Projekt',
+    credentials: 'Dienstkonto (JSON)',
+    account: 'Speicherkonto',
+    accountKey: 'Kontoschlüssel',
+    connectionString: 'Verbindungszeichenfolge',
+    privateKey: 'Privater Schlüssel',
+    hostKey: 'Fingerabdruck des Servers',
+    from: 'Von',
+    to: 'An',
+    smtpHost: 'Mailserver',
+    topic: 'Thema',
+    token: 'Token',
+    chatId: 'Chat',
+    signing: 'Geheimnis für die Signatur',
+    server: 'Server',
+  },
+})
+
+export type FieldWord = keyof (typeof fieldWords)['value']
+
+const field = (path: string, kind: FieldKind, word: FieldWord, rest: Partial<FieldSpec> = {}): FieldSpec => ({
+  path,
+  kind,
+  word,
+  ...rest,
+})
+
+const server = (port: string): FieldSpec[] => [
+  field('host', 'mono', 'host', { placeholder: '127.0.0.1' }),
+  field('port', 'number', 'port', { placeholder: port }),
+  field('user', 'mono', 'user', { placeholder: 'backup' }),
+  field('password', 'secret', 'password'),
+]
+
+const rare = { rare: true } as const
+
+/** Without `files`, which has a page of its own. */
+export const SOURCES: Record<string, FieldSpec[]> = {
+  postgres: [
+    ...server('5432'),
+    field('excludeDatabases', 'texts', 'excludeDatabases', rare),
+    field('excludeTables', 'texts', 'excludeTables', rare),
+    field('tls', 'mono', 'tls', { ...rare, placeholder: 'prefer' }),
+    field('parallel', 'number', 'parallel', { ...rare, placeholder: '2' }),
+  ],
+  mysql: [
+    ...server('3306'),
+    field('excludeDatabases', 'texts', 'excludeDatabases', rare),
+    field('excludeTables', 'texts', 'excludeTables', rare),
+    field('tls', 'mono', 'tls', { ...rare, placeholder: 'prefer' }),
+    field('parallel', 'number', 'parallel', { ...rare, placeholder: '2' }),
+  ],
+  mongodb: [
+    field('url', 'secret', 'url', { placeholder: 'mongodb://127.0.0.1:27017' }),
+    field('excludeDatabases', 'texts', 'excludeDatabases', rare),
+    field('excludeCollections', 'texts', 'excludeCollections', rare),
+    field('parallel', 'number', 'parallel', { ...rare, placeholder: '4' }),
+  ],
+  sqlite: [field('files', 'texts', 'files', { placeholder: '/srv/app/app.db' })],
+  s3db: [
+    field('url', 'secret', 'url', { placeholder: 's3://KEY:SECRET@bucket/prefix', required: true }),
+    field('resources', 'texts', 'resources', rare),
+  ],
+  command: [
+    field('command', 'mono', 'command', { placeholder: 'pg_dumpall --globals-only', required: true }),
+    field('name', 'mono', 'fileName', { placeholder: 'stdout', ...rare }),
+  ],
+}
+
+/** Of `storage`. */
+export const STORAGES: Record<string, FieldSpec[]> = {
+  file: [field('path', 'mono', 'folder', { placeholder: '/srv/backups', required: true })],
+  s3: [
+    field('bucket', 'mono', 'bucket', { required: true }),
+    field('region', 'mono', 'region', { placeholder: 'eu-central-1' }),
+    field('prefix', 'mono', 'prefix', { placeholder: 'prod/' }),
+    field('endpoint', 'mono', 'endpoint', { placeholder: 'https://s3.example.com' }),
+    field('accessKeyId', 'secret', 'accessKeyId'),
+    field('secretAccessKey', 'secret', 'secretAccessKey'),
+    field('forcePathStyle', 'flag', 'forcePathStyle', { ...rare, fallback: false }),
+    field('storageClass', 'mono', 'storageClass', { ...rare, placeholder: 'STANDARD_IA' }),
+    field('serverSideEncryption', 'mono', 'serverSideEncryption', { ...rare, placeholder: 'AES256' }),
+  ],
+  gcs: [
+    field('bucket', 'mono', 'bucket', { required: true }),
+    field('prefix', 'mono', 'prefix'),
+    field('projectId', 'mono', 'projectId'),
+    field('credentials', 'secret', 'credentials'),
+    field('endpoint', 'mono', 'endpoint', rare),
+    field('storageClass', 'mono', 'storageClass', { ...rare, placeholder: 'NEARLINE' }),
+  ],
+  azure: [
+    field('container', 'mono', 'container', { required: true }),
+    field('prefix', 'mono', 'prefix'),
+    field('account', 'mono', 'account'),
+    field('accountKey', 'secret', 'accountKey'),
+    field('connectionString', 'secret', 'connectionString', rare),
+    field('endpoint', 'mono', 'endpoint', rare),
+  ],
+  sftp: [
+    field('host', 'mono', 'host', { required: true }),
+    field('port', 'number', 'port', { placeholder: '22' }),
+    field('user', 'mono', 'user'),
+    field('path', 'mono', 'folder', { required: true, placeholder: '/backups' }),
+    field('password', 'secret', 'password'),
+    field('privateKey', 'secret', 'privateKey'),
+    field('hostKey', 'mono', 'hostKey', { placeholder: 'SHA256:…' }),
+  ],
+}
+
+export const NOTIFIERS: Record<string, FieldSpec[]> = {
+  email: [
+    field('from', 'mono', 'from', { required: true, placeholder: 'backup@example.com' }),
+    field('to', 'texts', 'to', { required: true, placeholder: 'ops@example.com' }),
+    field('smtp.host', 'mono', 'smtpHost', { required: true, placeholder: 'mail.example.com' }),
+    field('smtp.port', 'number', 'port', { placeholder: '587' }),
+    field('smtp.user', 'mono', 'user'),
+    field('smtp.password', 'secret', 'password'),
+  ],
+  slack: [field('url', 'secret', 'secretUrl', { required: true, placeholder: 'https://hooks.slack.com/…' })],
+  discord: [field('url', 'secret', 'secretUrl', { required: true, placeholder: 'https://discord.com/api/webhooks/…' })],
+  telegram: [
+    field('token', 'secret', 'token', { required: true }),
+    field('chatId', 'mono', 'chatId', { required: true, placeholder: '-1001234567890' }),
+  ],
+  ntfy: [
+    field('topic', 'mono', 'topic', { required: true }),
+    field('url', 'mono', 'server', { placeholder: 'https://ntfy.sh' }),
+    field('token', 'secret', 'token'),
+  ],
+  gotify: [
+    field('url', 'mono', 'server', { required: true, placeholder: 'https://gotify.example.com' }),
+    field('token', 'secret', 'token', { required: true }),
+  ],
+  healthchecks: [field('url', 'secret', 'secretUrl', { required: true, placeholder: 'https://hc-ping.com/…' })],
+  webhook: [
+    field('url', 'secret', 'secretUrl', { required: true, placeholder: 'https://example.com/hook' }),
+    field('secret', 'secret', 'signing'),
+  ],
+  command: [field('command', 'mono', 'command', { required: true })],
+}

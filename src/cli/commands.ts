@@ -42,6 +42,9 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'alert', load: () => import('./commands/alert.ts') },
   { name: 'schedule', load: () => import('./commands/schedule.ts') },
   { name: 'server', aliases: ['scheduler', 'worker'], load: () => import('./commands/server.ts') },
+  { name: 'user', load: () => import('./commands/user.ts') },
+  { name: 'token', load: () => import('./commands/token.ts') },
+  { name: 'audit', load: () => import('./commands/audit.ts') },
   { name: 'completion', load: () => import('./commands/completion.ts') },
 ]
 

@@ -6,7 +6,8 @@ import { AppError, errno, toAppError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { askedOf } from './access/addresses.ts'
-import { allow, callerOf, hashOf, newSecret } from './access/caller.ts'
+import { hashOf, newSecret } from '../operations/accounts.ts'
+import { allow, callerOf } from './access/caller.ts'
 import { createApi } from './api.ts'
 import { sendJson, sendProblem, sendText } from './answer.ts'
 import { KEPT_EVENTS } from './events.ts'
@@ -94,6 +95,9 @@ function handler(app: App, options: ServerOptions, setupHash: string | undefined
       // A proxy may show us below a path.
       if (prefix !== '' && request.url?.startsWith(`${prefix}/`)) request.url = request.url.slice(prefix.length)
       const path = (request.url ?? '/').replace(/[?#].*$/s, '')
+      const looking = request.method === 'GET' || request.method === 'HEAD'
+      if (!looking && !path.startsWith('/api/v1/') && !path.startsWith('/api/backups/'))
+        throw new AppError('request.method', 'only GET is answered here', { details: { allow: 'GET, HEAD' } })
       if (path === '/healthz') sendJson(request, response, 200, JSON.stringify({ status: 'ok', version: VERSION }))
       else if (path === '/readyz') ready(app, request, response)
       else if (path === '/metrics') metrics(app, request, response)
@@ -121,8 +125,6 @@ function ready(app: App, request: IncomingMessage, response: ServerResponse): vo
 }
 
 function metrics(app: App, request: IncomingMessage, response: ServerResponse): void {
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    throw new AppError('request.method', 'only GET is answered here', { details: { allow: 'GET' } })
   const { server } = app.settings
   if (server.metrics === 'token') {
     const how = { clock: app.clock, limits: server.session }

@@ -68,7 +68,12 @@ test('the server runs jobs and restore tests on their schedules, writes each due
     (await slots(hf)).find(({ recurrence, state }) => recurrence === 'web/verify' && state === 'done'),
   )
   const url = /http:\/\/[\d.:]+/.exec(said(server))?.[0] ?? ''
-  const metrics = await (await fetch(`${url}/metrics`)).text()
+  assert.equal((await fetch(`${url}/metrics`)).status, 401)
+  writeFileSync(join(hf.dir, 'pw'), 'correct horse battery\n', { mode: 0o600 })
+  assert.equal((await hf.run(['user', 'add', 'ada', '--role', 'admin', '--new-password-file', 'pw'])).code, 0)
+  const { token } = await hf.json<{ token: string }>(['token', 'create', 'prometheus'])
+  const headers = { authorization: `Bearer ${token}` }
+  const metrics = await (await fetch(`${url}/metrics`, { headers })).text()
   assert.match(metrics, /^holdfast_job_last_success_timestamp_seconds\{job="web"\} \d+/m)
   assert.match(metrics, /^holdfast_job_last_proof_timestamp_seconds\{job="web"\} \d+/m)
   assert.match(metrics, /^holdfast_job_overdue\{job="web"\} 0$/m)

@@ -1,10 +1,10 @@
 /** Who calls: by a token, by the cookie of a session, or nobody. */
-import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
 import { AppError } from '../../base/errors.ts'
 import { parseDuration } from '../../base/units.ts'
 import { SCOPES_OF, type AccessStore, type ApiToken, type Scope, type Session, type User } from '../../model/access.ts'
+import { hashOf } from '../../operations/accounts.ts'
 import type { Access } from '../contract/kit.ts'
 import { isLoopback, type Asked } from './addresses.ts'
 
@@ -24,9 +24,6 @@ export interface Limits {
 
 const SEEN_EVERY_MS = 60_000
 const TOKEN = /^hf_[\w-]{43}$/
-
-export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
-export const newSecret = (): string => randomBytes(32).toString('base64url')
 
 /** `__Host-` where a browser takes it: over TLS, and on this machine. */
 export function cookieName({ origin, secure }: Asked): string {

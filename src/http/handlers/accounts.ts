@@ -1,5 +1,5 @@
 /** Signing in and out, the own account. */
-import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../../base/errors.ts'
 import { checkPassword, hashPassword } from '../../base/password.ts'
 import { newTotpSecret, totpStep, totpUri } from '../../base/totp.ts'
@@ -7,7 +7,8 @@ import { parseDuration } from '../../base/units.ts'
 import { VERSION } from '../../base/version.ts'
 import { SCOPES_OF, type User } from '../../model/access.ts'
 import type { Asked } from '../access/addresses.ts'
-import { cookie, hashOf, newSecret, type Caller } from '../access/caller.ts'
+import { hashOf, newSecret, newUser } from '../../operations/accounts.ts'
+import { cookie, type Caller } from '../access/caller.ts'
 import { oidcRoutes } from '../access/oidc.ts'
 import { signInThrottle } from '../access/throttle.ts'
 import type { accessRoutes } from '../contract/access.ts'
@@ -188,11 +189,6 @@ export function signIn(api: Api, user: User, { asked, agent, headers }: How): Me
   access(api).userSeen(user.id, now)
   headers['set-cookie'] = cookie(asked, secret, most)
   return meOf({ user, name: user.name, scopes: new Set(SCOPES_OF[user.role]), session })
-}
-
-export function newUser(name: string, role: User['role'], now: Date, password?: string): User {
-  const secret = { ...(password !== undefined && { password }), recovery: [] }
-  return { id: randomUUID(), name, role, disabled: false, createdAt: now, secret }
 }
 
 function meOf({ user, scopes, session, token }: Caller): Me {

@@ -1,12 +1,10 @@
 /** Users, tokens, the audit log. */
-import { randomUUID } from 'node:crypto'
 import { AppError } from '../../base/errors.ts'
 import { hashPassword } from '../../base/password.ts'
 import type { AccessStore, ApiToken, User } from '../../model/access.ts'
-import { hashOf, newSecret } from '../access/caller.ts'
+import { newToken, newUser } from '../../operations/accounts.ts'
 import type { accessRoutes } from '../contract/access.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
-import { newUser } from './accounts.ts'
 
 type Own = Extract<
   keyof typeof accessRoutes,
@@ -118,25 +116,6 @@ export function userHandlers(api: Api): Handlers<Own> {
     },
     'GET /api/v1/audit/check': () => audit().check(),
   }
-}
-
-export function newToken(
-  user: Pick<User, 'id'>,
-  { name, scopes, expiresAt }: Pick<ApiToken, 'name' | 'scopes'> & { expiresAt?: Date | undefined },
-  now: Date,
-): { secret: string; token: ApiToken } {
-  const secret = `hf_${newSecret()}`
-  const token: ApiToken = {
-    id: randomUUID(),
-    hash: hashOf(secret),
-    user: user.id,
-    name,
-    scopes,
-    ending: secret.slice(-4),
-    createdAt: now,
-    ...(expiresAt && { expiresAt }),
-  }
-  return { secret, token }
 }
 
 const shown = ({ id, name, role, disabled, subject, createdAt, seenAt, secret }: User) => ({

@@ -26,6 +26,7 @@ import type { Backup } from './model/backup.ts'
 import type { ExcludeTest } from './model/exclude-test.ts'
 import type { FilesSettings, Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
+import type { LaneSource, PointTarget } from './model/lane.ts'
 import type { Incident } from './model/incident.ts'
 import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
@@ -41,7 +42,7 @@ import type { JobRun, Openers } from './operations/run-jobs.ts'
 import { databaseOrder } from './operations/restore-order.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
-import { databaseSource, databaseTarget, trialOf } from './sources/databases.ts'
+import { clusterPoint, databaseSource, databaseTarget, laneSource, trialOf } from './sources/databases.ts'
 import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
 import { filesTarget } from './sources/files/target.ts'
@@ -109,6 +110,10 @@ export interface App extends AsyncDisposable {
   testExclusion(settings: FilesSettings, options: { mostMs: number; signal?: AbortSignal }): Promise<ExcludeTest>
   filesTarget(settings: FilesTargetSettings): Target
   databaseTarget(settings: DatabaseTargetSettings): Promise<Target>
+  /** A folder that becomes a PostgreSQL cluster, of a physical backup and its log. */
+  clusterPoint(settings: Parameters<typeof clusterPoint>[0]): Promise<PointTarget>
+  /** The log of the job's source, where it has one that can be followed. */
+  laneSource(job: Job): Promise<LaneSource | undefined>
   /** The database is made if it is not there. */
   s3dbTarget(connection: Secret | string | ObjectClient, settings: S3dbTargetSettings): Promise<Target>
   /** Of a database that is open in this process. */
@@ -279,6 +284,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     testExclusion: async (rules, how) => (await import('./sources/files/exclude-test.ts')).testExclusion(rules, how),
     filesTarget,
     databaseTarget,
+    clusterPoint,
+    laneSource: async ({ source, name }) => laneSource(source, name),
     s3dbTarget: async (connection, how) =>
       (await import('./sources/s3db/settings.ts')).s3dbRestoreTarget(connection, how),
     async s3dbSource(client, how) {

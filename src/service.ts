@@ -1,6 +1,6 @@
 /** The scheduler and the workers of this process, over the app: they run until the signal aborts. */
 import type { App } from './app.ts'
-import { toAppError } from './base/errors.ts'
+import { AppError, toAppError } from './base/errors.ts'
 import { parseDuration } from './base/units.ts'
 import { createScheduler, timesOfRecurrence, type Scheduler } from './jobs/scheduler.ts'
 import { work } from './jobs/worker.ts'
@@ -9,6 +9,7 @@ import type { Incident } from './model/incident.ts'
 import type { Job } from './model/job.ts'
 import { newRun } from './model/run.ts'
 import type { Recurrence, Task } from './model/service.ts'
+import { runLane } from './operations/run-lane.ts'
 import { executeTask } from './operations/execute-task.ts'
 import { findingsOf, needsReminder, type Expected } from './operations/incidents.ts'
 
@@ -28,6 +29,11 @@ const STANDBY_MS = 5000
 const LEDGER_MS = 400 * 86_400_000
 const DAY_MS = 86_400_000
 const REVIEW_MS = 60_000
+/** How soon another process takes over a lane, and how long after a failure. */
+const LANE_STANDBY_MS = 5000
+const LANE_AGAIN_MS = 60_000
+/** What was committed is stored after so long at most. */
+const SEAL_MS = 5000
 
 /** Resolves when all has ended, within the time that a stop may take. */
 export async function runService(app: App, options: ServiceOptions): Promise<void> {
@@ -36,6 +42,7 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
   app.history().reapRuns()
   await Promise.all([
     ...(options.scheduler ? [schedule(app, options)] : []),
+    ...(options.worker ? [followLanes(app, options)] : []),
     ...(options.worker
       ? [
           work(
@@ -229,4 +236,50 @@ export function saveQueued(app: App, task: Task): void {
   const { run: id, kind, job, trigger } = task
   const run = newRun({ id, kind, job, trigger, status: 'queued', createdAt: app.clock.now(), ...(vault && { vault }) })
   app.history().saveRun(run)
+}
+
+/** The lanes of jobs that are continuous: one each, wherever it runs. */
+async function followLanes(app: App, options: ServiceOptions): Promise<void> {
+  const labels = new Set(app.settings.server.labels)
+  const jobs = Object.values(app.settings.jobs).filter(
+    (job) => job.enabled && job.continuous === true && job.labels.every((label) => labels.has(label)),
+  )
+  await Promise.all(jobs.map(async (job) => followJob(app, job, options)))
+}
+
+async function followJob(app: App, job: Job, { signal, onNote }: ServiceOptions): Promise<void> {
+  const note = (level: 'info' | 'warn' | 'error', text: string): void => {
+    app.log[level](`lane of ${job.name}: ${text}`)
+    onNote?.(`lane of ${job.name}: ${text}`)
+  }
+  while (!signal.aborted) {
+    let rest = LANE_AGAIN_MS
+    try {
+      const source = await app.laneSource(job)
+      if (source === undefined)
+        throw new AppError('config.invalid', `the source of ${job.name} has no log that can be followed`)
+      const openers = app.openers()
+      const vaults = await Promise.all(job.vaults.map(async (name) => openers.vault(name, job)))
+      let told = ''
+      await runLane(
+        app.deps,
+        { job, source, vaults, sealMs: SEAL_MS, base: true, openers },
+        {
+          signal,
+          trigger: 'schedule',
+          onWarning: ({ code, message }) => note(code === 'note' ? 'info' : 'warn', message),
+          onState: ({ state, problem }) => {
+            const text = state === 'waiting' ? `waiting: ${problem}` : 'following the log'
+            if (text !== told) note(state === 'waiting' ? 'warn' : 'info', (told = text))
+          },
+        },
+      )
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      // Another process has it; this one stands by.
+      if (error.code === 'run.locked') rest = LANE_STANDBY_MS
+      else note('error', `${error.code}: ${error.message}`)
+    }
+    await app.clock.sleep(rest, signal).catch(() => undefined)
+  }
 }

@@ -24,6 +24,7 @@ import {
   type MasterKey,
 } from './keys.ts'
 import type { IndexEntry } from './index-format.ts'
+import { archiveLanes } from './log-store.ts'
 import type { Manifest, ManifestEncryption } from './manifest.ts'
 import { baseOf, byId, findBackup, readInventory, toBackup, type Inventory, type KnownBackup } from './manifests.ts'
 import { DEFAULT_TEMPLATE } from './names.ts'
@@ -130,6 +131,9 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     return { type: 'aes-256-gcm', ...info }
   }
 
+  const openAge = (): Opener =>
+    ageOpener(settings.encryption?.identity, settings.encryption?.password ?? settings.password ?? options.askPassword)
+
   const context: ArchiveContext = {
     name: settings.name,
     storage,
@@ -138,11 +142,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     sealer: () => (sealer ??= makeSealer()),
     opener({ encryption: used }): Opener {
       if (used.type === 'none') return plainOpener
-      if (used.type === 'age')
-        return ageOpener(
-          settings.encryption?.identity,
-          settings.encryption?.password ?? settings.password ?? options.askPassword,
-        )
+      if (used.type === 'age') return openAge()
       return aesOpener(keyFor, used)
     },
   }
@@ -200,6 +200,7 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
       await changeNotes(storage, baseOf(backup.key) + NOTES_SUFFIX, backup.manifest.tags, change)
     },
     tidy: async (cancel = {}) => tidyVault(context, cancel),
+    lanes: archiveLanes(context, { aes: keyFor, age: openAge }),
     close: async () => storage.close(),
   }
 }

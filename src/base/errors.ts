@@ -74,6 +74,8 @@ export const ERRORS = {
     'The archive tries to write outside its target: do not trust where it comes from.',
   ),
   'restore.failed': row(1, 500, false, 'See the errors above; what was restored has been verified, the rest is named.'),
+  'restore.unreachable': row(10, 404, false, 'See `holdfast timeline JOB` for the moments that can be restored.'),
+  'lane.gap': row(14, 409, false, 'The log has a gap: make a backup, from which points in time can be restored again.'),
   'verify.damaged': row(
     4,
     422,

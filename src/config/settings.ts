@@ -112,7 +112,10 @@ function toJob(name: string, job: JobConfig, notifiers: string[]): Job {
   }
   if ('strategy' in strategy) settings.vaultStrategy = strategy
   if (schedule !== undefined) {
-    settings.schedule = typeof schedule === 'string' ? { cron: schedule, missed: 'once' } : schedule
+    const { continuous, ...times } =
+      typeof schedule === 'string' ? { continuous: undefined, cron: schedule, missed: 'once' as const } : schedule
+    if (schedule === 'continuous' || continuous === true) settings.continuous = true
+    if (schedule !== 'continuous') settings.schedule = times
   }
   if (retention !== undefined || retentionCount !== undefined) {
     settings.retention = { ...(retentionCount === undefined ? {} : { last: retentionCount }), ...retention }

@@ -15,6 +15,8 @@ export interface Job {
   fullEvery?: string
   /** Checked and kept as it is; the scheduler reads it. */
   schedule?: ScheduleSettings
+  /** The log of its source is followed all the time. */
+  continuous?: boolean
   retention?: Retention
   verify: {
     afterBackup: ProofLevel

@@ -10,6 +10,8 @@ export interface Retention {
   days?: number
   /** Keep all within this duration before the newest, such as `14d`. */
   within?: string
+  /** Of a continuous log: every moment of this time, such as `7d`; from the oldest kept backup on where absent. */
+  points?: string
   /** Keep all that carry one of these tags. */
   tags?: string[]
   /** Never fewer than this many restorable ones. */

@@ -48,6 +48,9 @@ export interface Vault {
   /** Removes what interrupted runs left, if no live process can still need it. */
   tidy(options?: Cancel): Promise<{ removed: number; bytes: number }>
 
+  /** Logs of databases, beside the backups. */
+  readonly lanes: VaultLanes
+
   /** Where several passwords can open it. */
   readonly keys?: VaultKeys
 
@@ -63,6 +66,19 @@ export interface Vault {
 
 export interface Cancel {
   signal?: AbortSignal
+}
+
+/** Small immutable objects of a lane by their names, encrypted as the vault is. model/lane.ts tells what is in them. */
+export interface VaultLanes {
+  /** Names of the jobs that have something here. */
+  jobs(options?: Cancel): Promise<string[]>
+  /** In the order of names. */
+  list(job: string, options?: Cancel): AsyncIterable<{ name: string; size: number }>
+  /** All or nothing; once it resolves it is durable. The same name again means the same content. */
+  put(job: string, name: string, bytes: Uint8Array, options?: Cancel): Promise<void>
+  /** Missing: `storage.not-found`; other bytes than were written: `backup.damaged`. */
+  get(job: string, name: string, options?: Cancel): Promise<Uint8Array>
+  remove(job: string, name: string, options?: Cancel): Promise<void>
 }
 
 export interface EntrySelection extends Cancel {

@@ -3,8 +3,10 @@ import { isAppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
 import type { RemoveOptions, Vault } from '../model/vault.ts'
+import type { NamedSegment } from '../policy/lane-names.ts'
 import { planRetention } from '../policy/retention.ts'
 import { SHRUNKEN } from '../policy/shrink.ts'
+import { planLanePrune, removeSegments } from './prune-lanes.ts'
 import type { Deps, RunHandle } from './recorder.ts'
 import { adjustUsage } from './usage.ts'
 
@@ -29,6 +31,8 @@ export type PruneLimits = Pick<RemoveOptions, 'maxUnused' | 'maxRepackBytes'>
 export interface PrunePlan {
   keep: PruneItem[]
   remove: PruneItem[]
+  /** Pieces of logs that go, by job. */
+  log: { job: string; segments: NamedSegment[] }[]
   applied: boolean
   bytesFreed: number
 }
@@ -40,7 +44,7 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
     if (request.job !== undefined && backup.job !== request.job) continue
     byJob.set(backup.job, [...(byJob.get(backup.job) ?? []), backup])
   }
-  const plan: PrunePlan = { keep: [], remove: [], applied: false, bytesFreed: 0 }
+  const plan: PrunePlan = { keep: [], remove: [], log: [], applied: false, bytesFreed: 0 }
   for (const backups of byJob.values()) {
     const byId = new Map(backups.map((backup) => [backup.id, backup]))
     const flagged = backups.filter(({ tags }) => tags.includes(SHRUNKEN)).map(({ id }) => id)
@@ -59,6 +63,13 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
         })
     }
   }
+  const jobs = request.job === undefined ? await vault.lanes.jobs() : [request.job]
+  for (const job of jobs) {
+    const kept = new Set(plan.keep.filter((item) => item.job === job).map(({ id }) => id))
+    const { retention } = request
+    const segments = await planLanePrune(vault, job, { kept, retention, now: deps.clock.now() })
+    if (segments.length > 0) plan.log.push({ job, segments })
+  }
   return plan
 }
 
@@ -74,12 +85,16 @@ export async function applyPrune(
   plan: PrunePlan,
   { handle, signal, ...limits }: { handle?: RunHandle; signal?: AbortSignal } & PruneLimits = {},
 ): Promise<PrunePlan> {
+  let logBytes = 0
+  for (const { job, segments } of plan.log)
+    logBytes += await removeSegments(vault, job, segments, signal ? { signal } : {})
   const ids = plan.remove.map(({ id }) => id)
   const options = { ...limits, ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) }
-  const { removed, bytesFreed } = await vault.remove(ids, options).catch((error: unknown) => {
+  const { removed, bytesFreed: ofBackups } = await vault.remove(ids, options).catch((error: unknown) => {
     deps.catalogue.removeBackups(vault.name, removedBefore(error))
     throw error
   })
+  const bytesFreed = ofBackups + logBytes
   adjustUsage(deps, vault.name, -bytesFreed)
   deps.catalogue.removeBackups(vault.name, removed)
   return { ...plan, remove: plan.remove.filter(({ id }) => removed.includes(id)), applied: true, bytesFreed }

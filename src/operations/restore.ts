@@ -17,6 +17,8 @@ export interface RestoreRequest {
   /** Give what can be had of a backup with a broken chain. */
   partial?: boolean
   onEffect?: (entry: Entry, effect: RestoreEffect) => void
+  /** What is done once everything is in place, as a part of the run; its step for people, and its figures. */
+  forward?: (options: { signal: AbortSignal; onStep: (what: string) => void }) => Promise<Record<string, unknown>>
 }
 
 export interface RestoreResult extends RestoreOutcome {
@@ -100,6 +102,14 @@ export async function bringBack(
       hint: `See what is in it with \`holdfast ls ${backup.id}\`.`,
     })
   handle.run.summary = { files_restored: outcome.files, bytes_restored: outcome.bytes, effects: outcome.effects }
+  if (request.forward !== undefined && request.dryRun !== true) {
+    handle.stage('restore', 'log')
+    const figures = await request.forward({
+      signal: handle.signal,
+      onStep: (what) => handle.onWarning({ code: 'note', message: what }),
+    })
+    handle.run.summary = { ...handle.run.summary, ...figures }
+  }
   return { ...outcome, backup, missing }
 }
 

@@ -8,6 +8,7 @@ import type { Cancel, Vault } from '../model/vault.ts'
 import { repositoryBackup, type BackupContext, type WriteOptions } from './backup.ts'
 import { examine } from './check.ts'
 import { isId } from './ids.ts'
+import { repositoryLanes } from './log-store.ts'
 import { keyRing } from './key-ring.ts'
 import { lockRepository, removeDeadLocks, type RepositoryLock } from './lock.ts'
 import { changeNotes, notedIds, readNotes } from './notes.ts'
@@ -164,6 +165,7 @@ export function vaultOf(
         return { removed: locks, bytes: 0 }
       }
     },
+    lanes: repositoryLanes(repository),
     keys: keyRing(repository, clock),
     async unlock({ all, ...cancel }) {
       const notes: string[] = []

@@ -1,7 +1,10 @@
 /** The sources beside files, each loaded when it is wanted: `holdfast list` must not wait for a database driver. */
 import { AppError } from '../base/errors.ts'
 import type { DatabaseSourceSettings, DatabaseTargetSettings } from '../model/databases.ts'
+import type { SourceSettings } from '../model/job.ts'
+import type { LaneSource, PointTarget } from '../model/lane.ts'
 import type { Source, Target, Trial } from '../model/source.ts'
+import type { ClusterTargetSettings } from './postgres/cluster-target.ts'
 
 export async function databaseSource(settings: DatabaseSourceSettings): Promise<Source> {
   switch (settings.type) {
@@ -10,7 +13,9 @@ export async function databaseSource(settings: DatabaseSourceSettings): Promise<
     case 'sqlite':
       return (await import('./sqlite/source.ts')).sqlite(settings)
     case 'postgres':
-      return (await import('./postgres/source.ts')).postgres(settings)
+      return settings.method === 'physical'
+        ? (await import('./postgres/physical.ts')).postgresPhysical(settings)
+        : (await import('./postgres/source.ts')).postgres(settings)
     case 'mysql':
       return (await import('./mysql/source.ts')).mysql(settings)
     case 'mongodb':
@@ -43,6 +48,30 @@ export async function databaseTarget(settings: DatabaseTargetSettings): Promise<
   }
 }
 
+/** The log of a source; undefined where it has none that can be followed. */
+export async function laneSource(settings: SourceSettings, job: string): Promise<LaneSource | undefined> {
+  if (settings.type === 'postgres' && settings.method === 'physical')
+    return (await import('./postgres/lane.ts')).postgresLane(settings, job)
+  return undefined
+}
+
+/** Where a physical backup of PostgreSQL goes. */
+export async function clusterPoint(settings: ClusterTargetSettings): Promise<PointTarget> {
+  const { clusterTarget } = await import('./postgres/cluster-target.ts')
+  const { clusterReplay } = await import('./postgres/cluster-replay.ts')
+  const target = clusterTarget(settings)
+  return {
+    target,
+    replay: {
+      run: async (segments, how) => {
+        const { segmentSize } = target.about()
+        const { folder, owner } = settings
+        return clusterReplay({ folder, segmentSize, ...(owner && { owner }) }).run(segments, how)
+      },
+    },
+  }
+}
+
 /** How backups of a source are proved; undefined for those that are files. */
 export async function trialOf(source: string): Promise<Trial | undefined> {
   switch (source) {
@@ -52,6 +81,8 @@ export async function trialOf(source: string): Promise<Trial | undefined> {
       return (await import('./mysql/trial.ts')).mysqlTrial
     case 'postgres':
       return (await import('./postgres/trial.ts')).postgresTrial
+    case 'postgres-physical':
+      return (await import('./postgres/cluster-trial.ts')).clusterTrial
     case 'mongodb':
       return (await import('./mongodb/trial.ts')).mongoTrial
     default:

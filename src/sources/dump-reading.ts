@@ -103,10 +103,11 @@ export function dumpReading(reading: SourceReading): SourceReading {
       await iterator.return?.()
     }
   }
-  const { facts } = reading
+  const { facts, labels } = reading
   return {
     entries,
     ...(facts && { facts: () => facts() }),
+    ...(labels && { labels: () => labels() }),
     close: async () => reading.close(),
   }
 }

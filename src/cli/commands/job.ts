@@ -92,7 +92,7 @@ function describe(job: Job): string {
     `  type       ${job.type}${job.fullEvery === undefined ? '' : `, full every ${job.fullEvery}`}`,
     `  retention  ${keep.length > 0 ? keep.join(', ') : 'keep all'}`,
     `  verify     ${job.verify.afterBackup} after each backup`,
-    `  schedule   ${job.schedule?.cron ?? 'none'}`,
+    `  schedule   ${[job.schedule?.cron, job.continuous === true ? 'continuous' : undefined].filter((one) => one !== undefined).join(', ') || 'none'}`,
     'last runs:',
   ].join('\n')
 }

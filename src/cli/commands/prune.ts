@@ -16,6 +16,7 @@ interface PruneOptions extends VaultOptions {
   keepMonthly?: number
   keepYearly?: number
   keepWithin?: string
+  keepPoints?: string
   keepTag?: string[]
   keepDays?: number
   timezone?: string
@@ -34,6 +35,7 @@ export function register(program: Command, context: Context): void {
     .option('--keep-weekly <n>', '… weeks', Number)
     .option('--keep-monthly <n>', '… months', Number)
     .option('--keep-yearly <n>', '… years', Number)
+    .option('--keep-points <duration>', 'of a continuous log: keep every moment of this time, such as 7d', String)
     .option('--keep-within <duration>', 'keep all within this before the newest, such as 2y5m7d', String)
     .option('--keep-days <n>', 'keep all of the last N days', Number)
     .option('--keep-tag <tag>', 'keep all with this tag (repeatable)', collect)
@@ -58,7 +60,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
   const app = await context.app()
   const { planPrune, applyPrune } = await import('../../operations/prune.ts')
   const { recorded } = await import('../../operations/recorder.ts')
-  const total: PrunePlan = { keep: [], remove: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
+  const total: PrunePlan = { keep: [], remove: [], log: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
   const limits = limitsOf(options)
   for (const task of await tasksOf(context, jobs, options)) {
     const { vault, ...request } = task
@@ -81,6 +83,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
     }
     total.keep.push(...plan.keep)
     total.remove.push(...plan.remove)
+    total.log.push(...plan.log)
     total.bytesFreed += plan.bytesFreed
   }
   const shape = ({ id, job, reasons }: PruneItem): Record<string, unknown> => ({ id, job, reasons })
@@ -88,6 +91,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
     {
       keep: total.keep.map(shape),
       remove: total.remove.map(shape),
+      log: total.log.map(({ job, segments }) => ({ job, segments: segments.length })),
       applied: total.applied,
       bytes_freed: total.bytesFreed,
     },
@@ -149,6 +153,7 @@ function retentionOf(options: PruneOptions): Retention | undefined {
   }
   const given = Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== undefined)) as Retention
   if (options.keepWithin !== undefined) given.within = options.keepWithin
+  if (options.keepPoints !== undefined) given.points = options.keepPoints
   if (options.keepTag !== undefined) given.tags = options.keepTag
   return Object.keys(given).length === 0 ? undefined : given
 }
@@ -174,5 +179,9 @@ function text({ out }: Context, plan: PrunePlan): string {
   const verb = plan.applied
     ? `removed ${plan.remove.length} backups, ${formatSize(plan.bytesFreed)} freed`
     : `dry run: would remove ${plan.remove.length} backups`
-  return `${table(['', 'ID', 'JOB', 'STORED', 'WHY'], rows, [3])}\n${verb}, kept ${plan.keep.length}`
+  const log = plan.log.map(
+    ({ job, segments }) =>
+      `\n${plan.applied ? 'removed' : 'would remove'} ${segments.length} pieces of the log of ${job}`,
+  )
+  return `${table(['', 'ID', 'JOB', 'STORED', 'WHY'], rows, [3])}\n${verb}, kept ${plan.keep.length}${log.join('')}`
 }

@@ -2,7 +2,6 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import { displayPath, isUnder } from '../../base/paths.ts'
-import { formatDuration, formatSize } from '../../base/units.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { EntrySelection } from '../../model/vault.ts'
 import { backupOfFile } from '../archive-file.ts'
@@ -10,9 +9,10 @@ import { globMatcher } from '../globs.ts'
 import type { Context } from '../context.ts'
 import { databaseTargetOf, typeOfUrl, withServer, type RestoreDatabaseOptions } from '../database-options.ts'
 import { s3dbTargetOf } from '../s3db-options.ts'
+import { showRestore } from '../restore-view.ts'
 import { collect, findBackup, withVault, type Found, type VaultOptions } from '../vault-options.ts'
 
-interface RestoreOptions extends VaultOptions, RestoreDatabaseOptions {
+export interface RestoreOptions extends VaultOptions, RestoreDatabaseOptions {
   file?: string
   inPlace?: boolean
   exclude?: string[]
@@ -20,7 +20,13 @@ interface RestoreOptions extends VaultOptions, RestoreDatabaseOptions {
   delete?: boolean
   sparse?: boolean
   partial?: boolean
+  at?: string
+  before?: string
+  tablespace?: string[]
 }
+
+/** What a physical backup of PostgreSQL says that it is. */
+const CLUSTER = 'postgres-physical'
 
 const OVERWRITE = ['never', 'if-newer', 'if-changed', 'always']
 
@@ -35,6 +41,12 @@ export function register(program: Command, context: Context): void {
     .argument('[backup]', 'id or its beginning, latest, or ID:/sub/path', 'latest')
     .option('--to <folder|url>', 'restore below this folder, by full path; or to a database: postgres://…, sqlite:FILE')
     .option('--file <archive>', 'the backup that this file of an archive vault belongs to')
+    .option(
+      '--at <point>',
+      'to a moment: a time, latest, a place in the log (LSN, GTID), xid:N, or a named restore point',
+    )
+    .option('--before <event>', 'to just before an event that `holdfast timeline` names')
+    .option('--tablespace <oid=folder>', 'of a PostgreSQL cluster: where a tablespace goes (repeatable)', collect)
     .option('--in-place', 'restore to where it came from')
     .option('--only <path|glob>', 'only this file, folder, table or pattern (repeatable)', collect)
     .option('--exclude <glob>', 'not this (repeatable)', collect)
@@ -61,6 +73,10 @@ async function restoreCommand(context: Context, reference: string, options: Rest
   }
   if (options.overwrite !== undefined && !OVERWRITE.includes(options.overwrite))
     throw new AppError('usage.invalid', `--overwrite ${options.overwrite} is none of ${OVERWRITE.join(', ')}`)
+  if (options.at !== undefined || options.before !== undefined) {
+    const { restorePointCommand } = await import('../restore-point.ts')
+    return restorePointCommand(context, reference, options)
+  }
   const app = await context.app()
   const isDatabase = toDatabase || (options.to !== undefined && typeOfUrl(options.to) !== undefined)
   const { host: _, ...filter } = options
@@ -71,6 +87,10 @@ async function restoreCommand(context: Context, reference: string, options: Rest
     ...(isDatabase ? filter : options),
     ...(named && { vault: named.vault }),
   })
+  if (backup.source === CLUSTER) {
+    const { restoreClusterCommand } = await import('../restore-point.ts')
+    return restoreClusterCommand(context, { vault, backup }, options)
+  }
   const s3db = await s3dbTargetOf(context, app, options, backup.source)
   const database = s3db === undefined ? databaseTargetOf(context, options, backup.source) : undefined
   if (database !== undefined) refuseForDatabases(options, under)
@@ -109,39 +129,7 @@ async function restoreCommand(context: Context, reference: string, options: Rest
     },
     { signal },
   )
-  const seconds = ((run.endedAt ?? run.createdAt).getTime() - run.createdAt.getTime()) / 1000
-  out.line({
-    message_type: 'summary',
-    run_id: run.id,
-    backup_id: backup.id,
-    status: run.status,
-    files_restored: result?.files ?? 0,
-    bytes_restored: result?.bytes ?? 0,
-    duration_seconds: seconds,
-    ...(dryRun && { dry_run: true, effects }),
-    ...(result && { counts: result.effects, missing: result.missing }),
-    warnings: run.warnings,
-  })
-  if (error !== undefined) throw error
-  if (result === undefined) return
-  if (dryRun) {
-    for (const { effect, path } of effects) out.print(`${effect.padEnd(9)} ${path}`)
-    out.print(
-      `dry run: ${
-        Object.entries(result.effects)
-          .filter(([, count]) => count > 0)
-          .map(([effect, count]) => `${count} ${effect}`)
-          .join(', ') || 'nothing to do'
-      }`,
-    )
-  } else {
-    out.print(
-      `${out.paint('green', '✓')} restored ${result.files} items, ${formatSize(result.bytes)}, of ${backup.id} to ${target.name} in ${formatDuration(seconds * 1000)}`,
-    )
-  }
-  // Such as where what was replaced is now: nobody should have to ask for that.
-  for (const { message } of run.notes ?? []) out.print(`  ${message}`)
-  if (run.status === 'warning') context.exitCode = 3
+  showRestore(context, { run, result, error }, { backup, to: target.name, effects })
 }
 
 /** What only means something for files must not be given with a database, and be forgotten. */

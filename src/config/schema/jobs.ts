@@ -18,9 +18,13 @@ const cron = z.string().superRefine((value, context) => {
 
 const schedule = z
   .union([
+    z
+      .literal('continuous')
+      .describe('The log of a database is followed all the time, with a full backup each fullEvery.'),
     cron,
     settings({
       cron: cron.describe('When: minute, hour, day of the month, month, day of the week.'),
+      continuous: flag('Follow the log of the database besides, so that every moment can be restored.').optional(),
       timezone: z
         .string()
         .refine(isTimezone, 'must be a time zone such as Europe/Berlin')
@@ -41,6 +45,9 @@ const retention = settings({
   yearly: count('Keep the last of each of N years.').optional(),
   days: count('Keep all of the last N days.').optional(),
   within: duration('Keep all within this time before the newest.').optional(),
+  points: duration(
+    'Of a continuous log: keep every moment of this time; from the oldest kept backup on by default.',
+  ).optional(),
   tags: texts('Keep all that carry one of these tags.').optional(),
   minimum: count('Never fewer than N that can be restored.').optional(),
 }).describe('Which backups are kept; without it all are.')

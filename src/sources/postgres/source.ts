@@ -7,7 +7,6 @@ import { throwIfAborted } from '../../base/streams.ts'
 import { parseDuration } from '../../base/units.ts'
 import type { PostgresSettings } from '../../model/databases.ts'
 import type { SourceEntry } from '../../model/entry.ts'
-import { notYet } from '../../model/later.ts'
 import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../model/source.ts'
 import { dumpFile, dumpFolder, dumpReading, dumpStream, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { folderName, matches } from '../names.ts'
@@ -46,11 +45,8 @@ const CONNECTIONS = 2
 
 /** Databases of a PostgreSQL server, each as of one snapshot, by the server's own client programs. */
 export function postgres(settings: PostgresSettings): Source {
-  for (const [set, what] of [
-    [settings.method === 'physical', 'postgres (method: physical)'],
-    [settings.slot !== undefined, 'postgres (slot)'],
-  ] as const)
-    if (set) throw notYet('source', what)
+  if (settings.slot !== undefined)
+    throw new AppError('config.invalid', 'a slot is of the log, which goes with method: physical')
   const named = settings.databases ?? (settings.database === undefined ? [] : [settings.database])
   const where = settings.host ?? 'localhost'
   return {

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { clusterReplay } from '../../src/sources/postgres/cluster-replay.ts'
+import { planPoint, readPlan } from '../../src/operations/restore-point.ts'
+import { openWire, type Wire } from '../../src/sources/postgres/wire.ts'
+import { createApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { parseStorageUrl } from '../../src/storage/open.ts'
+import { noPostgres, PASSWORD, startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { holdfast, scratch, summary, type Holdfast } from '../support/holdfast.ts'
+import { expectedAt, startWriter, timesWithin } from '../support/writer.ts'
+
+const skip = noPostgres ?? false
+let server: PostgresServer
+before(async () => {
+  if (noPostgres === undefined) server = await startPostgres()
+})
+after(async () => server?.stop())
+
+const BIN = '/usr/lib/postgresql/15/bin'
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+const pause = async (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function until(what: string, reached: () => Promise<boolean>, ms = 30_000): Promise<void> {
+  for (const end = Date.now() + ms; !(await reached()); await pause(200))
+    if (Date.now() > end) throw new Error(`it did not come: ${what}`)
+}
+
+async function wireTo({ port }: PostgresServer, database = 'postgres'): Promise<Wire> {
+  const env = { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'admin', PGPASSWORD: PASSWORD }
+  return openWire({ name: 'test', env }, { replication: false, database, idleMs: 60_000 })
+}
+
+function configure(hf: Holdfast, { port }: PostgresServer, more = ''): void {
+  writeFileSync(
+    join(hf.dir, 'holdfast.yaml'),
+    `vaults: { v: { storage: ./vault, format: archive } }
+server: { dataDir: ./data }
+jobs: { shop: { source: { type: postgres, method: physical, host: 127.0.0.1, port: ${port}, user: admin, password: ${PASSWORD} ${more} }, vaults: [v] } }
+`,
+    { mode: 0o600 },
+  )
+}
+
+interface Copy {
+  sql(text: string): string
+  start(settings?: string[]): void
+  stop(): void
+}
+
+function copyOf(folder: string, bin = BIN): Copy {
+  const env = { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8' }
+  const sockets = join(folder, '..')
+  const ctl = (...args: string[]): void => {
+    execFileSync(join(bin, 'pg_ctl'), ['-D', folder, '-l', join(sockets, 'log'), ...args], {
+      ...nobody,
+      env,
+      stdio: 'ignore',
+    })
+  }
+  return {
+    start(settings = []) {
+      const all = [
+        'listen_addresses=',
+        `unix_socket_directories=${sockets}`,
+        'port=5999',
+        'fsync=off',
+        'ssl=off',
+        ...settings,
+      ]
+      ctl('-w', '-t', '30', '-o', all.map((one) => `-c ${one}`).join(' '), 'start')
+    },
+    stop: () => ctl('-m', 'immediate', 'stop'),
+    sql: (text) =>
+      execFileSync(
+        join(bin, 'psql'),
+        ['-XAtq', '-h', sockets, '-p', '5999', '-U', 'admin', '-d', 'postgres', '-c', text],
+        {
+          encoding: 'utf8',
+          env: { ...env, PGPASSWORD: PASSWORD },
+        },
+      ).trim(),
+  }
+}
+
+/** A folder that the server's user may work in. */
+function place(dir: string, name: string): string {
+  chmodSync(dir, 0o755)
+  const folder = join(dir, name)
+  mkdirSync(folder)
+  if (nobody.uid !== undefined) chownSync(folder, nobody.uid, nobody.gid)
+  return folder
+}
+
+interface Shown {
+  windows: { from: string; to: string; backups: string[] }[]
+  gaps: unknown[]
+  events: { id: string; kind: string; what: string; rows?: number; restorable: boolean }[]
+}
+
+const timeline = async (hf: Holdfast): Promise<Shown> => {
+  const [first] = await hf.json<Shown[]>(['timeline', 'shop', '--json'])
+  return first as Shown
+}
+
+test(
+  'driver:postgres: every moment is restored exactly while a writer commits, also over kills of the lane',
+  { skip },
+  async (t) => {
+    const hf = holdfast(scratch(t, 'pit'))
+    configure(hf, server)
+    await using wire = await wireTo(server)
+    await wire.query(
+      'create table t (id int primary key); create table gone (i int); insert into gone select generate_series(1, 5000)',
+    )
+    let lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+    t.after(() => lane.child.kill('SIGKILL'))
+    await until('the vault', async () => existsSync(join(hf.dir, 'vault', 'holdfast-vault.json')))
+    const writer = startWriter(async (id) => void (await wire.query(`insert into t values (${id})`)))
+    await until('a first window', async () => (await timeline(hf)).windows.length === 1)
+    for (let kills = 0; kills < 3; kills += 1) {
+      await pause(900)
+      lane.child.kill('SIGKILL')
+      await lane.ended
+      await pause(200)
+      lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+    }
+    await pause(1500)
+    await using other = await wireTo(server)
+    await other.query("select pg_create_restore_point('before the evil'); delete from gone where i <= 4000")
+    await pause(600)
+    await other.query('truncate gone')
+    await pause(600)
+    await other.query('drop table gone')
+    await pause(1500)
+    const rows = await writer.stop()
+    const last = rows.at(-1)?.after ?? 0
+    await until('the end', async () => Date.parse((await timeline(hf)).windows.at(-1)?.to ?? '') > last)
+
+    const shown = await timeline(hf)
+    assert.equal(shown.windows.length, 1, 'kills make no gap')
+    assert.deepEqual(shown.gaps, [])
+    const [window] = shown.windows
+    const from = Date.parse(window?.from ?? '')
+    assert.ok((window?.backups.length ?? 0) >= 1)
+
+    // One copy from the oldest moment on, which is brought forward from one moment to the next.
+    const folder = place(hf.dir, 'copy')
+    const data = join(folder, 'data')
+    const times = timesWithin(from, last, 20)
+    const first = await hf.run(['restore', '--at', (times[0] as Date).toISOString(), '--to', data, '--json'])
+    assert.equal(first.code, 0, first.stderr)
+    assert.ok(Number(summary(first.stdout)['transactions']) >= 0)
+    const copy = copyOf(data)
+    const loaded = await loadConfig({ cwd: hf.dir, env: {}, parseStorageUrl })
+    await using app = createApp(loaded.settings, { silent: true })
+    const vault = await app.vault(join(hf.dir, 'vault'))
+    const conf = join(data, 'postgresql.auto.conf')
+    const bare = readFileSync(conf, 'utf8').replace(/\n# Written by holdfast[^]*$/, '\n')
+    for (const time of times) {
+      // The copy stands at the moment before; the log of all moments lies in its folder.
+      const plan = await planPoint(vault, 'shop', { kind: 'point', text: time.toISOString() })
+      writeFileSync(conf, bare)
+      await clusterReplay({
+        folder: data,
+        segmentSize: 16 * 1024 ** 2,
+        ...(nobody.uid !== undefined && { owner: nobody }),
+      }).run(readPlan(vault, plan), { base: plan.base?.lane, point: plan.point, until: plan.chain.until })
+      writeFileSync(conf, readFileSync(conf, 'utf8').replace("action = 'promote'", "action = 'pause'"))
+      copy.start()
+      await until('the point', async () => copy.sql('select pg_get_wal_replay_pause_state()') === 'paused')
+      const [count = 0, most = 0] = copy.sql('select count(*), coalesce(max(id), 0) from t').split('|').map(Number)
+      copy.stop()
+      const { least, most: limit } = expectedAt(rows, time.getTime())
+      assert.equal(count, most, 'no row is missing in between')
+      assert.ok(count >= least && count <= limit, `${time.toISOString()}: ${count} rows, ${least} to ${limit} expected`)
+    }
+
+    // Events, and the moment before each.
+    const kinds = shown.events.map(({ kind, what, rows: lost }) => `${kind} ${what} ${lost ?? ''}`.trim())
+    assert.deepEqual(kinds, ['delete public.gone 4000', 'truncate public.gone', 'drop public.gone'])
+    const restored = async (name: string, ...args: string[]): Promise<Copy> => {
+      const to = join(place(hf.dir, name), 'data')
+      const done = await hf.run(['restore', ...args, '--to', to])
+      assert.equal(done.code, 0, done.stderr)
+      const one = copyOf(to)
+      one.start()
+      await until('promotion', async () => one.sql('select pg_is_in_recovery()') === 'f')
+      return one
+    }
+    const evil = await restored('evil', '--before', shown.events[0]?.id ?? '')
+    assert.equal(evil.sql('select count(*) from gone'), '5000')
+    evil.stop()
+    const dropped = await restored('dropped', '--before', shown.events[2]?.id ?? '')
+    assert.equal(dropped.sql('select count(*) from gone'), '0')
+    dropped.stop()
+    const named = await restored('named', '--at', 'before the evil')
+    assert.equal(named.sql('select count(*) from gone'), '5000')
+    named.stop()
+    const latest = await restored('latest', '--at', 'latest')
+    assert.equal(latest.sql('select count(*) from t'), String(rows.length))
+    assert.equal(latest.sql("select to_regclass('gone') is null"), 't')
+    assert.equal(latest.sql('insert into t values (-1) returning id'), '-1', 'it is open for writing')
+    latest.stop()
+
+    // What cannot be reached is refused before anything is written.
+    for (const at of ['2020-01-01T00:00:00Z', '2100-01-01T00:00:00Z', '0/1', 'FF/0', 'xid:1', 'name:nothing']) {
+      const refused = await hf.run(['restore', '--at', at, '--to', join(hf.dir, `refused-${at.replaceAll(/\W/g, '')}`)])
+      assert.equal(refused.code, 10, `${at}: ${refused.stderr}`)
+      assert.match(refused.stderr, /restore.unreachable/)
+    }
+
+    // Retention keeps the log from the oldest kept backup on.
+    assert.equal((await hf.run(['backup', 'shop', '--type', 'full'])).code, 0)
+    await until('a second base', async () => ((await timeline(hf)).windows.at(-1)?.backups.length ?? 0) > 1)
+    const pruned = await hf.run(['prune', 'shop', '--keep-last', '1', '--vault', 'v', '--json'])
+    assert.equal(pruned.code, 0, pruned.stderr)
+    const left = await timeline(hf)
+    assert.equal(left.windows.length, 1)
+    assert.ok(Date.parse(left.windows[0]?.from ?? '') > last)
+    const again = await restored('again', '--at', 'latest')
+    assert.equal(again.sql('select count(*) from t'), String(rows.length))
+    again.stop()
+
+    lane.child.kill('SIGTERM')
+    assert.equal((await lane.ended).code, 0)
+    const slots = 'select count(*) from pg_replication_slots'
+    assert.equal(server.sql('postgres', slots), '1')
+    assert.match((await hf.run(['lane', 'shop', '--drop'])).stdout, /removed the replication slot holdfast_shop/)
+    assert.equal(server.sql('postgres', slots), '0')
+  },
+)

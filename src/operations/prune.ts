@@ -32,7 +32,7 @@ export interface PrunePlan {
   keep: PruneItem[]
   remove: PruneItem[]
   /** Pieces of logs that go, by job. */
-  log: { job: string; segments: NamedSegment[] }[]
+  log?: { job: string; segments: NamedSegment[] }[]
   applied: boolean
   bytesFreed: number
 }
@@ -44,7 +44,7 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
     if (request.job !== undefined && backup.job !== request.job) continue
     byJob.set(backup.job, [...(byJob.get(backup.job) ?? []), backup])
   }
-  const plan: PrunePlan = { keep: [], remove: [], log: [], applied: false, bytesFreed: 0 }
+  const plan: PrunePlan = { keep: [], remove: [], applied: false, bytesFreed: 0 }
   for (const backups of byJob.values()) {
     const byId = new Map(backups.map((backup) => [backup.id, backup]))
     const flagged = backups.filter(({ tags }) => tags.includes(SHRUNKEN)).map(({ id }) => id)
@@ -68,7 +68,7 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
     const kept = new Set(plan.keep.filter((item) => item.job === job).map(({ id }) => id))
     const { retention } = request
     const segments = await planLanePrune(vault, job, { kept, retention, now: deps.clock.now() })
-    if (segments.length > 0) plan.log.push({ job, segments })
+    if (segments.length > 0) (plan.log ??= []).push({ job, segments })
   }
   return plan
 }
@@ -86,7 +86,7 @@ export async function applyPrune(
   { handle, signal, ...limits }: { handle?: RunHandle; signal?: AbortSignal } & PruneLimits = {},
 ): Promise<PrunePlan> {
   let logBytes = 0
-  for (const { job, segments } of plan.log)
+  for (const { job, segments } of plan.log ?? [])
     logBytes += await removeSegments(vault, job, segments, signal ? { signal } : {})
   const ids = plan.remove.map(({ id }) => id)
   const options = { ...limits, ...(signal && { signal }), ...(handle && { onProgress: handle.onProgress }) }

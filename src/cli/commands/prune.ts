@@ -60,7 +60,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
   const app = await context.app()
   const { planPrune, applyPrune } = await import('../../operations/prune.ts')
   const { recorded } = await import('../../operations/recorder.ts')
-  const total: PrunePlan = { keep: [], remove: [], log: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
+  const total: PrunePlan = { keep: [], remove: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
   const limits = limitsOf(options)
   for (const task of await tasksOf(context, jobs, options)) {
     const { vault, ...request } = task
@@ -83,7 +83,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
     }
     total.keep.push(...plan.keep)
     total.remove.push(...plan.remove)
-    total.log.push(...plan.log)
+    if (plan.log !== undefined) total.log = [...(total.log ?? []), ...plan.log]
     total.bytesFreed += plan.bytesFreed
   }
   const shape = ({ id, job, reasons }: PruneItem): Record<string, unknown> => ({ id, job, reasons })
@@ -91,7 +91,7 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
     {
       keep: total.keep.map(shape),
       remove: total.remove.map(shape),
-      log: total.log.map(({ job, segments }) => ({ job, segments: segments.length })),
+      log: (total.log ?? []).map(({ job, segments }) => ({ job, segments: segments.length })),
       applied: total.applied,
       bytes_freed: total.bytesFreed,
     },
@@ -179,7 +179,7 @@ function text({ out }: Context, plan: PrunePlan): string {
   const verb = plan.applied
     ? `removed ${plan.remove.length} backups, ${formatSize(plan.bytesFreed)} freed`
     : `dry run: would remove ${plan.remove.length} backups`
-  const log = plan.log.map(
+  const log = (plan.log ?? []).map(
     ({ job, segments }) =>
       `\n${plan.applied ? 'removed' : 'would remove'} ${segments.length} pieces of the log of ${job}`,
   )

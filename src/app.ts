@@ -42,7 +42,14 @@ import type { JobRun, Openers } from './operations/run-jobs.ts'
 import { databaseOrder } from './operations/restore-order.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
-import { clusterPoint, databaseSource, databaseTarget, laneSource, trialOf } from './sources/databases.ts'
+import {
+  clusterPoint,
+  databasePoint,
+  databaseSource,
+  databaseTarget,
+  laneSource,
+  trialOf,
+} from './sources/databases.ts'
 import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
 import { filesTarget } from './sources/files/target.ts'
@@ -112,6 +119,8 @@ export interface App extends AsyncDisposable {
   databaseTarget(settings: DatabaseTargetSettings): Promise<Target>
   /** A folder that becomes a PostgreSQL cluster, of a physical backup and its log. */
   clusterPoint(settings: Parameters<typeof clusterPoint>[0]): Promise<PointTarget>
+  /** One database of a backup and its log. */
+  databasePoint(settings: DatabaseTargetSettings, from: string): Promise<PointTarget>
   /** The log of the job's source, where it has one that can be followed. */
   laneSource(job: Job): Promise<LaneSource | undefined>
   /** The database is made if it is not there. */
@@ -285,6 +294,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     filesTarget,
     databaseTarget,
     clusterPoint,
+    databasePoint,
     laneSource: async ({ source, name }) => laneSource(source, name),
     s3dbTarget: async (connection, how) =>
       (await import('./sources/s3db/settings.ts')).s3dbRestoreTarget(connection, how),

@@ -66,6 +66,9 @@ export function startProgram(options: ProgramOptions): RunningProgram {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaints = (complaints + text).slice(-KEPT_COMPLAINTS)
   })
+  // Without a listener Node throws away, when the program exits, what has not been read by then.
+  const waiting = (): void => {}
+  child.stdout.on('readable', waiting)
   child.stdin.on('error', () => {}) // It ended without reading to the end; its exit code tells whether that is right.
   const tellProblem = (error: AppError): void => {
     problem ??= error
@@ -111,6 +114,8 @@ export function startProgram(options: ProgramOptions): RunningProgram {
           return chunk.length
         }
       }
+      // Where all has been read, this tells the stream so.
+      if (!child.stdout.destroyed) child.stdout.read(0)
       if (child.stdout.readableEnded || child.stdout.destroyed) {
         await closed
         if (stopped) throw new AppError('run.cancelled', `${name} was stopped`)
@@ -125,6 +130,7 @@ export function startProgram(options: ProgramOptions): RunningProgram {
     stopped = true
     endGroup(child, 'SIGTERM')
     const timer = setTimeout(() => endGroup(child, 'SIGKILL'), GRACE_MS)
+    child.stdout.off('readable', waiting)
     child.stdout.resume()
     await closed.catch(() => {})
     clearTimeout(timer)

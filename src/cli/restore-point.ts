@@ -9,6 +9,7 @@ import type { Vault } from '../model/vault.ts'
 import type { PointPlan } from '../operations/restore-point.ts'
 import type { Context } from './context.ts'
 import type { RestoreOptions } from './commands/restore.ts'
+import { databaseTargetOf } from './database-options.ts'
 import { showRestore } from './restore-view.ts'
 import { openVaults } from './vault-options.ts'
 
@@ -50,8 +51,10 @@ export async function restorePointCommand(context: Context, reference: string, o
   out.note(
     `${job} as of ${describePoint(plan.point)}: ${backup === undefined ? 'a copy in the log' : backup.id}, and ${plan.segments.length} pieces of log (${bytes} bytes)`,
   )
-  const { target, replay } = await pointTargetOf(context, app, plan, options)
+  const { target, replay } = await pointTargetOf(context, app, vault, plan, options)
   if (backup === undefined) throw new AppError('internal.bug', 'a point without a backup')
+  const how = { base: plan.base?.lane, point: plan.point, until: plan.chain.until, signal }
+  await replay.prepare?.(readPlan(vault, plan, { signal }), how)
   let reached: Reached | undefined
   const done = await restore(
     app.deps,
@@ -61,13 +64,8 @@ export async function restorePointCommand(context: Context, reference: string, o
       target,
       selection: {},
       dryRun: context.options.dryRun === true,
-      forward: async (how) => {
-        reached = await replay.run(readPlan(vault, plan, { signal: how.signal }), {
-          base: plan.base?.lane,
-          point: plan.point,
-          until: plan.chain.until,
-          ...how,
-        })
+      forward: async (during) => {
+        reached = await replay.run(readPlan(vault, plan, during), { ...how, ...during })
         return { reached: reached.position, transactions: reached.transactions }
       },
     },
@@ -118,11 +116,40 @@ async function laneOf(context: Context, options: RestoreOptions): Promise<{ vaul
 async function pointTargetOf(
   context: Context,
   app: App,
+  vault: Vault,
   plan: PointPlan,
   options: RestoreOptions,
 ): Promise<PointTarget> {
-  if (plan.engine === 'postgres') return clusterOf(context, app, options)
-  throw new AppError('usage.invalid', `points in time of ${plan.engine} cannot be restored`)
+  const { engine, backup } = plan
+  if (engine === 'postgres') return clusterOf(context, app, options)
+  if (engine === 'mysql' && backup !== undefined) {
+    const settings = databaseTargetOf(context, options, backup.source)
+    if (settings === undefined)
+      throw new AppError('usage.invalid', 'say which server the database is restored to', {
+        hint: 'Write --to mysql://USER@HOST/DATABASE, or --host … --database ….',
+      })
+    if (options.only !== undefined || options.globals !== undefined)
+      throw new AppError(
+        'usage.invalid',
+        'a point in time is of a whole database: --only and --globals do not go with it',
+      )
+    const names = await databasesOf(vault, backup.id)
+    const from = settings.from ?? (names.length === 1 ? names[0] : settings.database)
+    if (from === undefined || !names.includes(from))
+      throw new AppError('usage.invalid', `${backup.id} has the databases ${names.join(', ')}`, {
+        hint: 'Name one with --from-database.',
+      })
+    return app.databasePoint({ ...settings, database: settings.database ?? from }, from)
+  }
+  throw new AppError('usage.invalid', `points in time of ${engine} cannot be restored`)
+}
+
+/** Folders of a dump. */
+async function databasesOf(vault: Vault, id: string): Promise<string[]> {
+  const names: string[] = []
+  for await (const { kind, path } of vault.entries(id))
+    if (kind === 'directory' && !path.includes('/')) names.push(decodeURIComponent(path))
+  return names
 }
 
 async function clusterOf(context: Context, app: App, options: RestoreOptions): Promise<PointTarget> {

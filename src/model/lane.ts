@@ -98,7 +98,7 @@ export interface LaneSource {
 
 export interface FollowOptions {
   /** `tail`: what was stored last before it, to compare with what is there now. */
-  after?: { system: string; position: string; tail?: Uint8Array }
+  after?: { system: string; position: string; tail?: Uint8Array; extra?: Record<string, string> }
   signal?: AbortSignal
   onWarning: ReportWarning
 }
@@ -153,6 +153,8 @@ export interface PointTarget {
 
 /** Brings a restored backup forward to a point. */
 export interface LaneReplay {
+  /** Whether the point is in the log, before anything is written. Rejects as `run` does. */
+  prepare?(segments: AsyncIterable<Segment>, how: ReplayOptions): Promise<void>
   /** `segments` in order, from the one that holds `base.to` on. Rejects with `restore.unreachable` if the point is not in them. */
   run(segments: AsyncIterable<Segment>, how: ReplayOptions): Promise<Reached>
 }

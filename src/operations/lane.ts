@@ -98,7 +98,9 @@ async function followOnce(clock: Clock, lane: Lane, options: OnceOptions): Promi
   const last = await lastStored(lane, signal)
   const goesOn = last !== undefined && options.anew === undefined
   const reading = await lane.source.follow({
-    ...(goesOn && { after: { system: last.facts.system, position: last.facts.to, tail: last.tail } }),
+    ...(goesOn && {
+      after: { system: last.facts.system, position: last.facts.to, tail: last.tail, extra: last.facts.extra },
+    }),
     signal,
     onWarning,
   })

@@ -52,6 +52,8 @@ export async function databaseTarget(settings: DatabaseTargetSettings): Promise<
 export async function laneSource(settings: SourceSettings, job: string): Promise<LaneSource | undefined> {
   if (settings.type === 'postgres' && settings.method === 'physical')
     return (await import('./postgres/lane.ts')).postgresLane(settings, job)
+  if (settings.type === 'mysql' && settings.binlog === true)
+    return (await import('./mysql/lane.ts')).mariadbLane(settings)
   return undefined
 }
 
@@ -70,6 +72,15 @@ export async function clusterPoint(settings: ClusterTargetSettings): Promise<Poi
       },
     },
   }
+}
+
+/** Where a database of a backup goes that is then brought forward. `from`: what it is called in the backup. */
+export async function databasePoint(settings: DatabaseTargetSettings, from: string): Promise<PointTarget> {
+  const target = await databaseTarget({ ...settings, from })
+  if (settings.type !== 'mysql')
+    throw new AppError('source.unsupported', `points in time of ${settings.type} cannot be restored`)
+  const { mariadbReplay } = await import('./mysql/replay.ts')
+  return { target, replay: mariadbReplay({ target: settings, from, to: settings.database ?? from }) }
 }
 
 /** How backups of a source are proved; undefined for those that are files. */

@@ -47,6 +47,8 @@ export interface Connection extends AsyncDisposable {
   run(statement: string | Uint8Array): Promise<void>
   /** The rows of a statement that may give many. */
   stream(statement: string, sink: RowSink): Promise<void>
+  /** The events that the server sends for a command, until it ends them. */
+  events(command: Uint8Array): AsyncGenerator<Buffer>
   /** Ends it at once; what runs rejects. */
   destroy(): void
 }
@@ -240,6 +242,16 @@ function session(packets: PacketStream, { version, capabilities }: Greeting, rel
       }
       while (await packets.some(take)) await sink.ready()
       if (ended === undefined || !isEof(ended)) throw serverError(ended ?? Buffer.alloc(9))
+    },
+    async *events(what) {
+      packets.restart()
+      packets.send(what)
+      for (;;) {
+        const payload = await packets.next()
+        if (payload[0] === 0xff) throw serverError(payload)
+        if (isEof(payload)) return
+        yield payload.subarray(1)
+      }
     },
     destroy() {
       release()

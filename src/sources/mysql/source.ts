@@ -4,7 +4,7 @@ import { throwIfAborted } from '../../base/streams.ts'
 import { formatSize } from '../../base/units.ts'
 import type { MysqlSettings } from '../../model/databases.ts'
 import type { SourceEntry } from '../../model/entry.ts'
-import { notYet } from '../../model/later.ts'
+import type { LaneBase } from '../../model/lane.ts'
 import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../model/source.ts'
 import { dumpFile, dumpFolder, dumpReading, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { folderName } from '../names.ts'
@@ -12,6 +12,7 @@ import { readPieces } from '../pieces.ts'
 import type { Connection } from './connection.ts'
 import { planDatabase, type DatabasePlan, type TablePiece } from './database-plan.ts'
 import { ABOUT, OBJECTS, SEQUENCES, TABLE, TABLES, TOTALS, TRIGGERS, USERS, type AboutMysql } from './layout.ts'
+import { positionOfGtids } from './gtid.ts'
 import { lacks } from './privileges.ts'
 import { readUsers } from './schema.ts'
 import { connect, serverOf } from './server.ts'
@@ -22,7 +23,6 @@ const CONNECTIONS = 2
 
 /** Databases of a MySQL or MariaDB server, all as of one moment, read by several connections of our own. */
 export function mysql(settings: MysqlSettings): Source {
-  if (settings.binlog === true) throw notYet('source', 'mysql (binlog)')
   const named = selectionOf(settings).wanted
   const where = settings.host ?? 'localhost'
   return {
@@ -58,6 +58,7 @@ async function read(settings: MysqlSettings, { signal, onWarning }: ReadOptions)
       if (privilege === 'RELOAD' || privilege === 'SHOW VIEW') continue
       onWarning({ code: harmless ? 'note' : 'privilege', message: `not in the backup: ${loses}; ${fix}` })
     }
+    const lane = await laneBaseOf(first, snapshot)
     const plans: DatabasePlan[] = []
     for (const names of snapshot.databases) {
       throwIfAborted(signal)
@@ -66,6 +67,7 @@ async function read(settings: MysqlSettings, { signal, onWarning }: ReadOptions)
     return dumpReading({
       entries: () => entriesOf(plans),
       facts: () => ({ databases: abouts }),
+      labels: (): Record<string, string> => (lane === undefined ? {} : { lane: JSON.stringify(lane) }),
       close: async () => snapshot[Symbol.asyncDispose](),
     })
   } catch (error) {
@@ -129,6 +131,14 @@ async function read(settings: MysqlSettings, { signal, onWarning }: ReadOptions)
     abouts.push({ ...plan.about, rows: totals.reduce((sum, { rows }) => sum + rows, 0) })
     yield file(TOTALS, jsonBytes({ tables: totals }))
   }
+}
+
+/** Where in the binary log of MariaDB the dump lies. Its moment was before now. */
+async function laneBaseOf(connection: Connection, { binlog }: Snapshot): Promise<LaneBase | undefined> {
+  if (!connection.mariadb || binlog === undefined) return undefined
+  const [[micros = '0'] = []] = await connection.query('SELECT FLOOR(UNIX_TIMESTAMP(SYSDATE(6)) * 1000)')
+  const position = positionOfGtids(binlog.gtid ?? '')
+  return { engine: 'mysql', system: 'mariadb', from: position, to: position, time: new Date(Number(micros)) }
 }
 
 const rowsOf = (pieces: readonly TablePiece[]): number => pieces.reduce((sum, { rows }) => sum + rows(), 0)

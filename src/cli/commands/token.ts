@@ -72,7 +72,10 @@ async function create(
 async function list(context: Context): Promise<void> {
   const { access } = (await context.app()).history().server
   const names = new Map(access.users().map(({ id, name }) => [id, name]))
-  const tokens = access.tokens().map(({ hash: _, user, ...rest }) => ({ ...rest, user: names.get(user) ?? '' }))
+  const tokens = access.tokens().map((token) => {
+    const { hash: _, user, ...rest } = token
+    return { ...rest, user: names.get(user) ?? '' }
+  })
   context.out.result(tokens, () =>
     tokens.length === 0
       ? 'no tokens'

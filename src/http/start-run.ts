@@ -12,8 +12,11 @@ export interface Order {
   options?: TaskOptions
 }
 
+const ENDING_TRIES = 20
+const ENDING_MS = 50
+
 /** Gives the run; refuses a second one of the same kind while one waits or works. */
-export function startRun({ app }: Api, { job, kind, level, options }: Order): { id: string } {
+export async function startRun({ app }: Api, { job, kind, level, options }: Order): Promise<{ id: string }> {
   const catalogue = app.history()
   catalogue.reapRuns()
   const now = app.clock.now()
@@ -31,9 +34,17 @@ export function startRun({ app }: Api, { job, kind, level, options }: Order): { 
     ...(level && { level }),
     ...(options && { options }),
   }
-  const running =
+  const runningNow = () =>
     kind === 'restore' ? undefined : catalogue.runs({ job, kind, status: ['queued', 'running'], limit: 1 }).at(0)
-  if (running !== undefined || catalogue.service.enqueue(task) === undefined) {
+  let running = runningNow()
+  let queued = running === undefined && catalogue.service.enqueue(task) !== undefined
+  // A run that has ended just now is put away a moment later.
+  for (let tries = 0; !queued && running === undefined && tries < ENDING_TRIES; tries += 1) {
+    await app.clock.sleep(ENDING_MS)
+    running = runningNow()
+    queued = running === undefined && catalogue.service.enqueue(task) !== undefined
+  }
+  if (!queued) {
     const run = running?.id ?? catalogue.service.tasks().find((one) => one.job === job && one.kind === kind)?.run
     throw new AppError('run.locked', `a ${kind} of ${job} waits or works already`, {
       hint: 'Wait for it, or cancel it.',

@@ -66,12 +66,14 @@ export interface RunStart {
 /** Runs `work`; never rejects: the outcome is in the run, which is stored before this resolves. */
 export async function recorded<T>(
   deps: Deps,
-  { signal, id = runId(), ...start }: RunStart,
+  { signal, id: queued, ...start }: RunStart,
   work: (handle: RunHandle) => Promise<T>,
 ): Promise<Recorded<T>> {
   const { clock, catalogue } = deps
   const now = clock.now()
-  const run = newRun({ id, ...start, status: 'running', createdAt: now, startedAt: now })
+  const id = queued ?? runId()
+  const createdAt = (queued === undefined ? undefined : catalogue.run(queued)?.createdAt) ?? now
+  const run = newRun({ id, ...start, status: 'running', createdAt, startedAt: now })
   const log = deps.openRunLog?.(run.id)
   if (log !== undefined) run.log = log.path
   let saved = 0

@@ -89,7 +89,7 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
       if (result === undefined) throw error ?? new Error('a removal ended without a result')
       return { removed: result.remove.map(({ id }) => id), bytesFreed: result.bytesFreed }
     },
-    'POST /api/v1/backups/{id}/verify'({ params, query, body, audit }) {
+    async 'POST /api/v1/backups/{id}/verify'({ params, query, body, audit }) {
       const backup = find(params.id, query.vault)
       app.job(backup.job)
       audit({ level: body.level, vault: backup.vault })
@@ -184,7 +184,7 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
       audit({ to: safeTarget(order) }, backup.id)
       return planOf(api, { vault: await open(backup), backup, order, signal })
     },
-    'POST /api/v1/restores'({ body, audit }) {
+    async 'POST /api/v1/restores'({ body, audit }) {
       const { backup, order } = ordered(body)
       audit(
         { vault: backup.vault, to: safeTarget(order), paths: order.paths.slice(0, 100).map(displayPath) },
@@ -198,10 +198,10 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
   function ordered(body: RestoreBody): { backup: Backup; order: RestoreOrder } {
     const backup = find(body.backup, body.vault)
     const { to, paths, overwrite, delete: remove, ownership } = body
-    if (to.type === 'folder') insideRoots(app.settings.server.roots, absolute(to.path))
+    if (to.type === 'folder') insideRoots(app.settings.server, absolute(to.path))
     if (to.type === 'original' && backup.source === 'files')
-      for (const path of backup.paths) insideRoots(app.settings.server.roots, path)
-    if (to.type === 'database' && to.file !== undefined) insideRoots(app.settings.server.roots, absolute(to.file))
+      for (const path of backup.paths) insideRoots(app.settings.server, path)
+    if (to.type === 'database' && to.file !== undefined) insideRoots(app.settings.server, absolute(to.file))
     if (to.type === 'database' && backup.source === 'files')
       throw new AppError('request.invalid', 'to: files cannot be restored to a database')
     const order: RestoreOrder = {

@@ -128,10 +128,11 @@ export function configHandlers(api: Api): Handlers<keyof typeof configRoutes> {
         await removePart(api, 'vault', vault)
       return undefined
     },
-    'POST /api/backups/execute'({ body, audit }) {
+    async 'POST /api/backups/execute'({ body, audit }) {
       const { name } = find(body.configId)
       audit({ kind: 'backup' }, name)
-      return { runId: startRun(api, { job: name, kind: 'backup' }).id, status: 'queued' }
+      const { id } = await startRun(api, { job: name, kind: 'backup' })
+      return { runId: id, status: 'queued' }
     },
     'GET /api/backups/logs'({ query }) {
       const configs = query.configId === undefined ? all() : [find(query.configId)]

@@ -99,7 +99,7 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
           schedule === undefined ? [] : timesOf(schedule.cron, schedule.timezone ?? systemTimezone(), app.clock.now()),
       }
     },
-    'POST /api/v1/jobs/{name}/runs'({ params, body, audit }) {
+    async 'POST /api/v1/jobs/{name}/runs'({ params, body, audit }) {
       const job = app.job(params.name)
       audit({ kind: body.kind, ...(body.level && { level: body.level }) })
       return startRun(api, { job: job.name, kind: body.kind, ...(body.level && { level: body.level }) })

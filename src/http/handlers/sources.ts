@@ -16,19 +16,20 @@ const LOOK_MS = 5000
 
 export function sourceHandlers(api: Api): Handlers<Own> {
   const { app } = api
-  const { roots } = app.settings.server
+  const { server } = app.settings
+  const { roots } = server
   return {
     'GET /api/v1/sources/browse'({ query }) {
       const asked = query.path ?? roots[0] ?? '/'
       if (!isAbsolute(asked)) throw new AppError('request.invalid', 'query.path: must be an absolute path')
-      const path = insideRoots(roots, asked)
+      const path = insideRoots(server, asked)
       const above = dirname(path)
       const names = namesIn(path).sort()
       const { items, next } = pageOf(names, query)
       return {
         path,
         roots,
-        ...(above !== path && isInside(roots, above) && { parent: above }),
+        ...(above !== path && isInside(server, above) && { parent: above }),
         items: items.flatMap((name) => itemOf(join(path, name), name)),
         ...(next !== undefined && { next }),
       }
@@ -36,7 +37,7 @@ export function sourceHandlers(api: Api): Handlers<Own> {
     async 'POST /api/v1/sources/exclude'({ body, signal }) {
       for (const path of body.paths) {
         if (!isAbsolute(path)) throw new AppError('request.invalid', 'paths: must be absolute')
-        insideRoots(roots, path)
+        insideRoots(server, path)
       }
       return app.testExclusion(body, { mostMs: LOOK_MS, signal })
     },
@@ -60,7 +61,7 @@ export function sourceHandlers(api: Api): Handlers<Own> {
         )
       }
       audit({ type: made.source.type }, made.source.type)
-      if (made.source.type === 'files') for (const path of made.source.paths) insideRoots(roots, path)
+      if (made.source.type === 'files') for (const path of made.source.paths) insideRoots(server, path)
       try {
         const source = await app.source(made.source)
         const checks = await source.test({ signal })
@@ -90,9 +91,9 @@ function namesIn(path: string): string[] {
   }
 }
 
-function isInside(roots: readonly string[], path: string): boolean {
+function isInside(server: Parameters<typeof insideRoots>[0], path: string): boolean {
   try {
-    insideRoots(roots, path)
+    insideRoots(server, path)
     return true
   } catch {
     return false

@@ -73,19 +73,21 @@ function toStorage(storage: StorageConfig, context: ToSettings): StorageSettings
       const { uploadPartSize, ...rest } = storage
       return uploadPartSize === undefined ? rest : { ...rest, uploadPartSize: parseSize(uploadPartSize) }
     }
+    case 'gcs': {
+      const { uploadChunkSize, ...rest } = storage
+      return uploadChunkSize === undefined ? rest : { ...rest, uploadChunkSize: parseSize(uploadChunkSize) }
+    }
     case 'azure': {
       const { uploadBlockSize, ...rest } = storage
       return uploadBlockSize === undefined ? rest : { ...rest, uploadBlockSize: parseSize(uploadBlockSize) }
     }
+    case 'webdav':
+    case 'rclone':
     case 'memory':
       return storage
     case 'mirror': {
       const members = storage.members.map((member) => toStorage(member, context))
       return { ...storage, members }
-    }
-    default: {
-      const { type, ...options } = storage
-      return { type, options }
     }
   }
 }

@@ -116,14 +116,9 @@ export type StorageSettings =
   | MirrorStorageSettings
   | SftpStorageSettings
   | AzureStorageSettings
-  | LaterStorageSettings
-
-/** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
-export interface LaterStorageSettings {
-  type: 'gcs'
-  /** As configured, without the type; secrets are `Secret`s. */
-  options: Record<string, unknown>
-}
+  | GcsStorageSettings
+  | WebdavStorageSettings
+  | RcloneStorageSettings
 
 export interface FileStorageSettings {
   type: 'file'
@@ -162,6 +157,21 @@ export interface S3StorageSettings {
   idleTimeoutMs?: number
 }
 
+export interface GcsStorageSettings {
+  type: 'gcs'
+  bucket: string
+  prefix?: string
+  /** The JSON of a service account or of a federation; the default credentials if absent. */
+  credentials?: Secret
+  endpoint?: string
+  storageClass?: string
+  /** The project that pays for requests, where the bucket does not. */
+  userProject?: string
+  /** Bytes of one chunk of an upload, a multiple of 256 KiB. */
+  uploadChunkSize?: number
+  idleTimeoutMs?: number
+}
+
 export interface AzureStorageSettings {
   type: 'azure'
   container: string
@@ -177,6 +187,28 @@ export interface AzureStorageSettings {
   /** Bytes of one block of an upload; a blob may have 50,000 of them. */
   uploadBlockSize?: number
   uploadConcurrency?: number
+  idleTimeoutMs?: number
+}
+
+export interface WebdavStorageSettings {
+  type: 'webdav'
+  /** `https://host/folder` */
+  url: string
+  user?: string
+  password?: Secret
+  /** A bearer token, in place of user and password. */
+  token?: Secret
+  idleTimeoutMs?: number
+}
+
+export interface RcloneStorageSettings {
+  type: 'rclone'
+  /** As rclone names it: `remote:path`, `:s3,provider=AWS:bucket`, … */
+  remote: string
+  /** `rclone` of PATH by default. */
+  program?: string
+  /** An rclone.conf; rclone's own by default. */
+  config?: string
   idleTimeoutMs?: number
 }
 

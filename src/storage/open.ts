@@ -1,6 +1,5 @@
 import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
-import { notYet } from '../model/later.ts'
 import type { StorageSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { DriverOptions } from './driver-options.ts'
@@ -34,9 +33,21 @@ export async function openStorage(
       const { s3 } = await import('./s3.ts')
       return overNetwork((driver) => s3(settings, driver), options)
     }
+    case 'gcs': {
+      const { gcs } = await import('./gcs.ts')
+      return overNetwork((driver) => gcs(settings, driver), options)
+    }
     case 'azure': {
       const { azure } = await import('./azure.ts')
       return overNetwork((driver) => azure(settings, driver), options)
+    }
+    case 'webdav': {
+      const { webdav } = await import('./webdav.ts')
+      return overNetwork((driver) => webdav(settings, driver), options)
+    }
+    case 'rclone': {
+      const { rclone } = await import('./rclone.ts')
+      return overNetwork((driver) => rclone(settings, driver), options)
     }
     case 'sftp': {
       const { sftp } = await import('./sftp.ts')
@@ -46,8 +57,6 @@ export async function openStorage(
       const members = await Promise.all(settings.members.map((member) => openStorage(member, options)))
       return mirror(settings, members, options)
     }
-    default:
-      throw notYet('storage', settings.type)
   }
 }
 

@@ -155,8 +155,7 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
       checkPrefix(prefix)
       throwIfAborted(signal)
       const tried = prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`
-      for await (const { key, stats } of walk(connections, { root, tried, signal }, prefix, (one) => !isTemporary(one)))
-        yield { key, size: stats.size, modified: new Date(stats.mtime * 1000), etag: etagOf(stats) }
+      yield* walk(connections, { root, tried, signal }, prefix, (one) => !isTemporary(one))
     },
 
     async remove(key, { signal } = {}) {
@@ -175,14 +174,14 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
     async sweep(before, { signal } = {}) {
       const tried = `sweep ${name}`
       const result = { removed: 0, bytes: 0 }
-      for await (const { key, stats } of walk(connections, { root, tried, signal }, '', isTemporary)) {
-        if (stats.mtime * 1000 >= before.getTime()) continue
+      for await (const { key, size, modified } of walk(connections, { root, tried, signal }, '', isTemporary)) {
+        if (modified >= before) continue
         await connections.call(tried, async (session) => {
           await session.ask<void>((sftp, done) => sftp.unlink(posix.join(root, key), done))
           await removeEmpty(session, root, key)
         })
         result.removed += 1
-        result.bytes += stats.size
+        result.bytes += size
       }
       return result
     },

@@ -36,6 +36,9 @@ const RENAMED: Record<string, string> = {
   connectTimeout: 'connectTimeoutMs',
   idleTimeout: 'idleTimeoutMs',
   keyFile: 'privateKey',
+  credentialsFile: 'credentials',
+  passwordFile: 'password',
+  tokenFile: 'token',
 }
 
 /** The settings behind the `?`. Keys of access are never among them: a URL is shown and logged. */

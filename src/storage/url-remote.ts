@@ -4,9 +4,12 @@ import { homeFolder } from '../base/user.ts'
 import { lazySecret } from '../model/secret.ts'
 import type {
   AzureStorageSettings,
+  GcsStorageSettings,
   S3StorageSettings,
   SftpStorageSettings,
+  RcloneStorageSettings,
   StorageSettings,
+  WebdavStorageSettings,
 } from '../model/settings.ts'
 import {
   count,
@@ -66,11 +69,33 @@ const AZURE_QUERY: Record<string, Reader> = {
   idleTimeout: duration,
 }
 
+const GCS_QUERY: Record<string, Reader> = {
+  credentialsFile: secretFile,
+  endpoint,
+  storageClass: text,
+  userProject: text,
+  uploadChunkSize: size,
+  idleTimeout: duration,
+}
+
+const WEBDAV_QUERY: Record<string, Reader> = {
+  user: text,
+  passwordFile: secretFile,
+  tokenFile: secretFile,
+  idleTimeout: duration,
+}
+
+const RCLONE_QUERY: Record<string, Reader> = { program: text, config: text, idleTimeout: duration }
+
 /** By scheme; each takes the whole address. */
 export const REMOTE: Record<string, (address: string) => StorageSettings> = {
   s3: s3Settings,
+  gs: gcsSettings,
   azure: azureSettings,
   sftp: sftpSettings,
+  webdav: webdavSettings,
+  webdavs: webdavSettings,
+  rclone: rcloneSettings,
 }
 
 /** `scheme://bucket/prefix?query` */
@@ -94,6 +119,12 @@ function s3Settings(address: string): S3StorageSettings {
   const names = { scheme: 's3', bucket: 'bucket', secrets: 'accessKeyId and secretAccessKey' }
   const { query, ...place } = bucketAddress(address, names)
   return { type: 's3', ...place, ...querySettings('s3', query, S3_QUERY) }
+}
+
+function gcsSettings(address: string): GcsStorageSettings {
+  const names = { scheme: 'gs', bucket: 'bucket', secrets: 'credentialsFile' }
+  const { query, ...place } = bucketAddress(address, names)
+  return { type: 'gcs', ...place, ...querySettings('gcs', query, GCS_QUERY) }
 }
 
 function azureSettings(address: string): AzureStorageSettings {
@@ -124,4 +155,27 @@ function sftpSettings(address: string): SftpStorageSettings {
     ...(port !== undefined && port !== '' && { port: Number(port) }),
     ...querySettings('sftp', query, SFTP_QUERY),
   }
+}
+
+/** `webdav://host/path` over HTTP, `webdavs://host/path` over HTTPS. */
+function webdavSettings(address: string): WebdavStorageSettings {
+  const [, secure = '', user, rest = '', query = ''] =
+    /^webdav(s?):\/\/(?:([^@/?#]*)@)?([^?#]+)(?:\?(.*))?$/i.exec(address) ?? []
+  const url = `http${secure.toLowerCase()}://${rest}`
+  if (rest === '' || !URL.canParse(url)) throw invalid('it names no server', 'Write webdavs://host/path.')
+  if (user?.includes(':') === true)
+    throw invalid('it has a password', 'Give it by passwordFile, or by password of the settings.')
+  return {
+    type: 'webdav',
+    url,
+    ...(user !== undefined && user !== '' && { user: decoded(user) }),
+    ...querySettings('webdav', query, WEBDAV_QUERY),
+  }
+}
+
+/** What follows is rclone's own: `rclone:remote:path`. */
+function rcloneSettings(address: string): RcloneStorageSettings {
+  const [, remote = '', query = ''] = /^rclone:([^?]*)(?:\?(.*))?$/is.exec(address) ?? []
+  if (!remote.includes(':')) throw invalid('it names no remote', 'Write rclone:remote:path.')
+  return { type: 'rclone', remote, ...querySettings('rclone', query, RCLONE_QUERY) }
 }

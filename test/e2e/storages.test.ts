@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { noAzurite, startAzurite } from '../servers/azurite.ts'
+import { noFakeGcs, startFakeGcs } from '../servers/fake-gcs.ts'
 import { noSshd, startSshd } from '../servers/sshd.ts'
+import { noRclone, startRcloneDav } from '../servers/webdav.ts'
 import { holdfast, scratch, summary } from '../support/holdfast.ts'
 
 /** A storage as a user would configure it, on a server of its own. */
@@ -15,7 +18,16 @@ interface Place {
   start(): Promise<{ url: string; env?: Record<string, string>; stop(): Promise<void> }>
 }
 
+/** A folder behind rclone: no server is needed. */
+async function startRclone(): Promise<{ url: string; stop(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-rclone-'))
+  return { url: `rclone::local:${folder}`, stop: async () => rmSync(folder, { recursive: true }) }
+}
+
 const PLACES: Place[] = [
+  { driver: 'gcs', unavailable: noFakeGcs, start: startFakeGcs },
+  { driver: 'webdav', unavailable: noRclone, start: startRcloneDav },
+  { driver: 'rclone', unavailable: noRclone, start: startRclone },
   { driver: 'azure', unavailable: noAzurite, start: startAzurite },
   { driver: 'sftp', unavailable: noSshd, start: () => startSshd() },
 ]

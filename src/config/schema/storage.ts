@@ -51,11 +51,13 @@ const gcs = settings({
   type: z.literal('gcs'),
   bucket: text('The name of the bucket.'),
   prefix: z.string().describe('What all object names begin with.').optional(),
-  projectId: text('The project of the bucket.').optional(),
   credentials: secret('The JSON of a service account; left out: the default credentials.').optional(),
   endpoint: text('The address of a compatible service.').optional(),
-  storageClass: text('NEARLINE, COLDLINE, ARCHIVE, …').optional(),
-}).describe('Google Cloud Storage; accepted, works in a later version.')
+  storageClass: text('NEARLINE, COLDLINE, ARCHIVE, …; metadata stays in the class of the bucket.').optional(),
+  userProject: text('The project that pays for requests, where the bucket does not.').optional(),
+  uploadChunkSize: size('One chunk of an upload, a multiple of 256 KiB; 16 MiB by default.').optional(),
+  idleTimeoutMs: count('A request on which nothing moves for so long is given up.').optional(),
+}).describe('Google Cloud Storage; needs the package google-auth-library.')
 
 const azure = settings({
   type: z.literal('azure'),
@@ -93,6 +95,23 @@ const sftp = settings({
   idleTimeoutMs: count('A connection without an answer for so long is given up.').optional(),
 }).describe('A folder on an SSH server; needs the package ssh2.')
 
+const webdav = settings({
+  type: z.literal('webdav'),
+  url: text('The folder, https://host/path.'),
+  user: text('The name to log in with.').optional(),
+  password: secret('Of the user; for services with a second factor an app password.').optional(),
+  token: secret('A bearer token, in place of user and password.').optional(),
+  idleTimeoutMs: count('A request on which nothing moves for so long is given up.').optional(),
+}).describe('A folder on a WebDAV server.')
+
+const rclone = settings({
+  type: z.literal('rclone'),
+  remote: text('As rclone names it, remote:path.'),
+  program: text('The program; rclone of PATH by default.').optional(),
+  config: path('An rclone.conf; the usual one of the user by default.').optional(),
+  idleTimeoutMs: count('A request on which nothing moves for so long is given up.').optional(),
+}).describe('Any storage that rclone knows, by a program that is started for it.')
+
 const memory = settings({ type: z.literal('memory'), name: text('The name of the space.') }).describe('For tests.')
 
 const url = z
@@ -101,7 +120,7 @@ const url = z
   .describe('A path, file:PATH, s3://bucket/prefix?region=…&endpoint=…, sftp://user@host/path, …')
   .register(traits, { storageUrl: true })
 
-const member = z.union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, memory])])
+const member = z.union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, webdav, rclone, memory])])
 
 const mirror = settings({
   type: z.literal('mirror'),
@@ -111,7 +130,7 @@ const mirror = settings({
 }).describe('The same objects in several storages.')
 
 export const storage = z
-  .union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, memory, mirror])])
+  .union([url, z.discriminatedUnion('type', [file, s3, gcs, azure, sftp, webdav, rclone, memory, mirror])])
   .describe('Where the bytes lie: one URL, or settings.')
 
 export type StorageConfig = z.output<typeof storage>

@@ -64,7 +64,7 @@ const PLACES = ['bucket', 'container', 'host', 'url', 'remote', 'path', 'prefix'
 
 /** The words that say where, of any driver. */
 function placeOf(storage: StorageSettings): string {
-  const given = { ...storage, ...('options' in storage && storage.options) } as Record<string, unknown>
+  const given: Record<string, unknown> = { ...storage }
   const words = PLACES.map((key) => given[key]).filter((value) => typeof value === 'string')
   return words.join('/').replace(/\/\/[^/@]*@/, '//')
 }

@@ -1,19 +1,10 @@
 import { posix } from 'node:path'
 import type { Stats } from 'ssh2'
-import { compareKeys } from '../../base/keys.ts'
-import { throwIfAborted } from '../../base/streams.ts'
+import { walkFolders, type Found, type Named } from '../folder-walk.ts'
 import { isMissing, statusOf } from './errors.ts'
 import type { Pool } from './pool.ts'
 import type { Session } from './session.ts'
 
-export interface FoundFile {
-  /** Relative to the root. */
-  key: string
-  stats: Pick<Stats, 'mode' | 'size' | 'mtime'>
-}
-
-/** Folders are asked for so far ahead of the one that is listed. */
-const AHEAD = 8
 const FORMAT = 0o170000
 const FOLDER = 0o040000
 const LINK = 0o120000
@@ -72,54 +63,20 @@ export async function removeEmpty(session: Session, root: string, key: string): 
   }
 }
 
-interface Named {
-  name: string
-  stats: FoundFile['stats']
-}
-
 /** Every file below `root` whose key starts with `prefix` and whose name is wanted, in byte order of the keys. */
-export async function* walk(
+export function walk(
   pool: Pool,
   place: { root: string; tried: string; signal: AbortSignal | undefined },
   prefix: string,
   wanted: (name: string) => boolean,
-): AsyncGenerator<FoundFile> {
-  const namesOf = (folder: string): Promise<Named[]> => {
-    const names = pool.persist(place.tried, place.signal, (session) => namesIn(session, place.root, folder, prefix))
-    // Asked for ahead: nobody may listen yet.
-    names.catch(() => undefined)
-    return names
-  }
-
-  async function* walkFolder(folder: string, asked: Promise<Named[]>): AsyncGenerator<FoundFile> {
-    const names = await asked
-    const folders = names.filter(({ name }) => name.endsWith('/')).map(({ name }) => folder + name)
-    const ahead = new Map<string, Promise<Named[]>>()
-    let next = 0
-    for (const { name, stats } of names) {
-      throwIfAborted(place.signal)
-      const key = folder + name
-      if (!name.endsWith('/')) {
-        if (wanted(name) && isFile(stats)) yield { key, stats }
-        continue
-      }
-      for (; next < folders.length && ahead.size < AHEAD; next += 1) {
-        const below = folders[next] ?? ''
-        ahead.set(below, namesOf(below))
-      }
-      const listing = ahead.get(key) ?? namesOf(key)
-      ahead.delete(key)
-      yield* walkFolder(key, listing)
-    }
-  }
-  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-  yield* walkFolder(folder, namesOf(folder))
+): AsyncGenerator<Found> {
+  const folderOf = (folder: string): Promise<Named[]> =>
+    pool.persist(place.tried, place.signal, (session) => namesIn(session, posix.join(place.root, folder)))
+  return walkFolders(folderOf, prefix, wanted, place.signal)
 }
 
-/** Names in a folder that can lead to the prefix; folders end in `/`, which also sorts them as their keys sort. */
-async function namesIn(session: Session, root: string, folder: string, prefix: string): Promise<Named[]> {
-  const path = posix.join(root, folder)
-  let entries: { filename: string; attrs: FoundFile['stats'] }[]
+async function namesIn(session: Session, path: string): Promise<Named[]> {
+  let entries: { filename: string; attrs: Pick<Stats, 'mode' | 'size' | 'mtime'> }[]
   try {
     entries = await session.ask((sftp, done) => sftp.readdir(path, done))
   } catch (error) {
@@ -132,9 +89,15 @@ async function namesIn(session: Session, root: string, folder: string, prefix: s
     let stats = attrs
     // Links count as what they lead to: a user may keep `data` on another disk.
     if ((stats.mode & FORMAT) === LINK) stats = (await statOf(session, posix.join(path, filename))) ?? stats
-    const name = (stats.mode & FORMAT) === FOLDER ? `${filename}/` : filename
-    const key = folder + name
-    if (key.startsWith(prefix) || prefix.startsWith(key)) names.push({ name, stats })
+    const folder = (stats.mode & FORMAT) === FOLDER
+    if (!folder && !isFile(stats)) continue
+    const { size, mtime } = stats
+    names.push({
+      name: folder ? `${filename}/` : filename,
+      size,
+      modified: new Date(mtime * 1000),
+      etag: etagOf(stats),
+    })
   }
-  return names.sort((a, b) => compareKeys(a.name, b.name))
+  return names
 }

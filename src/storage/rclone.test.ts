@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { noRclone } from '../../test/servers/webdav.ts'
+import { utf8 } from '../base/bytes.ts'
+import { isAppError } from '../base/errors.ts'
+import { collect, streamOf } from '../base/streams.ts'
+import { listAll } from '../operations/storage-promises.ts'
+import { storageSuite } from '../testing/storage-suite.ts'
+import { openStorage } from './open.ts'
+import { rclone } from './rclone.ts'
+
+const base = mkdtempSync(join(tmpdir(), 'holdfast-rclone-'))
+after(() => rmSync(base, { recursive: true, force: true }))
+const folder = (): string => join(base, randomBytes(6).toString('hex'))
+const retry = { attempts: 1, baseMs: 1, maxMs: 1 }
+
+const shared = `:local:${folder()}`
+storageSuite('driver:rclone', {
+  unavailable: noRclone,
+  open: () => rclone({ remote: shared }),
+  child: () => ({ module: join(import.meta.dirname, 'open.ts'), call: 'openStorage', args: [`rclone:${shared}`] }),
+})
+
+storageSuite('driver:rclone-memory', {
+  unavailable: noRclone,
+  open: () => rclone({ remote: ':memory:bucket' }),
+  except: {
+    'flat-memory': 'it keeps its objects in memory',
+    'racing-writers': 'the memory storage of rclone is not made for several at once',
+  },
+})
+
+/** The processes that this one started, by name. */
+function children(name: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      return stat.includes(`(${name})`) && stat.split(') ')[1]?.split(' ')[1] === String(process.pid)
+    } catch {
+      return false
+    }
+  })
+}
+
+test(
+  'driver:rclone: its program is started at the first call, has no secret in its arguments, and ends with the storage',
+  { skip: noRclone },
+  async () => {
+    const before = children('rclone').length
+    const storage = rclone({ remote: `:local:${folder()}` }, { retry })
+    assert.equal(children('rclone').length, before)
+    await storage.put('a', utf8('x'))
+    const [pid = ''] = children('rclone').slice(before)
+    const [args, environment] = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8'))
+    const password = /RCLONE_RC_PASS=([^\0]+)/.exec(environment ?? '')?.[1] ?? assert.fail()
+    assert.ok(!args?.includes(password))
+    await storage.close()
+    assert.equal(children('rclone').length, before)
+  },
+)
+
+test('driver:rclone: a program that dies is started again, and the work goes on', { skip: noRclone }, async () => {
+  const storage = rclone({ remote: `:local:${folder()}` }, { retry: { attempts: 4, baseMs: 10, maxMs: 100 } })
+  const before = children('rclone').length
+  await storage.put('a', utf8('x'))
+  const bytes = randomBytes(5_000_000)
+  async function* killing() {
+    yield bytes.subarray(0, 2_000_000)
+    for (const pid of children('rclone').slice(before)) process.kill(Number(pid), 'SIGKILL')
+    yield bytes.subarray(2_000_000)
+  }
+  await storage.put('b', killing())
+  assert.ok(Buffer.from(await collect(storage.get('b'))).equals(bytes))
+  await storage.close()
+})
+
+test(
+  'driver:rclone: remotes of a configuration work, encrypted ones too; unknown ones and a missing program are told',
+  { skip: noRclone },
+  async () => {
+    const data = folder()
+    mkdirSync(data)
+    const config = join(base, 'rclone.conf')
+    // `password` is rclone's obscured form of `crypt-password`.
+    const { execFileSync } = await import('node:child_process')
+    const obscured = execFileSync('rclone', ['obscure', 'crypt-password'], { encoding: 'utf8' }).trim()
+    writeFileSync(config, `[secret]\ntype = crypt\nremote = ${data}\npassword = ${obscured}\n`, { mode: 0o600 })
+    const storage = await openStorage(`rclone:secret:backups?config=${config}`)
+    await storage.put('deep/er', streamOf(utf8('in the clear')))
+    assert.equal(Buffer.from(await collect(storage.get('deep/er'))).toString(), 'in the clear')
+    assert.deepEqual(
+      (await listAll(storage, '')).map(({ key, size }) => [key, size]),
+      [['deep/er', 12]],
+    )
+    await storage.close()
+    assert.ok(!readdirSync(data, { recursive: true }).some((name) => String(name).includes('deep')))
+    for (const [settings, code] of [
+      [{ remote: 'nobody-knows:x' }, 'storage.invalid'],
+      [{ remote: 'x:', program: '/nonexistent/rclone' }, 'storage.unsupported'],
+    ] as const) {
+      const wrong = rclone(settings, { retry })
+      await assert.rejects(wrong.put('a', utf8('x')), (error) => isAppError(error, code))
+      await wrong.close()
+    }
+  },
+)

@@ -1,0 +1,242 @@
+import { randomUUID } from 'node:crypto'
+import { posix } from 'node:path'
+import type { Bytes } from '../base/bytes.ts'
+import { systemClock } from '../base/clock.ts'
+import { AppError, isAppError } from '../base/errors.ts'
+import { checkKey, checkPrefix } from '../base/keys.ts'
+import { throwIfAborted } from '../base/streams.ts'
+import type { RcloneStorageSettings } from '../model/settings.ts'
+import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
+import { walkFolders, type Named } from './folder-walk.ts'
+import { bodyOf, discard } from './http.ts'
+import { isTemporary, temporaryFor } from './local-files.ts'
+import { checkRange, endsEarly, replaced } from './range.ts'
+import { connect } from './rclone/remote.ts'
+import { replayedPut } from './replayed-put.ts'
+
+const DEFAULT_IDLE_TIMEOUT_MS = 120_000
+/** An upload may take as long as it moves. */
+const LONGEST_MS = 24 * 3_600_000
+
+/**
+ * Any storage that rclone knows, by its remote control: a program that is started at the first call and ended by
+ * `close`. Where the storage can rename, a put sends a temporary file and moves it into place; others show an object
+ * when all of it is there. Nothing creates on condition: `ifAbsent` looks first.
+ */
+export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: DriverOptions = {}): Storage {
+  const fs = settings.remote
+  const name = `rclone:${fs.replace(/(pass(?:word)?|secret|key|token)=[^,:]*/gi, '$1=…')}`
+  const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
+  const timed = { clock, retry, ...(onRetry && { onRetry }) }
+  const remote = connect(settings, { ...timed, timeoutMs: LONGEST_MS })
+  const { calls } = remote
+
+  function checked(key: string): string {
+    checkKey(key)
+    if (isTemporary(posix.basename(key)))
+      throw new AppError('storage.invalid', `cannot use ${JSON.stringify(key)} as a key: it names a temporary file`)
+    return key
+  }
+
+  /** A form with one file, as a browser would send it: the only way in for a stream. */
+  async function upload(
+    tried: string,
+    signal: AbortSignal,
+    path: string,
+    body: Bytes | AsyncIterable<Bytes>,
+  ): Promise<void> {
+    const edge = `holdfast-${randomUUID()}`
+    const file = encodeURIComponent(posix.basename(path)).replaceAll(/['()*]/g, percent)
+    const head = Buffer.from(
+      `--${edge}\r\ncontent-disposition: form-data; name="file"; filename*=UTF-8''${file}\r\ncontent-type: application/octet-stream\r\n\r\n`,
+    )
+    const tail = Buffer.from(`\r\n--${edge}--\r\n`)
+    const folder = posix.dirname(path)
+    const query = new URLSearchParams({ fs, remote: folder === '.' ? '' : folder })
+    const response = await remote.ask(tried, signal, {
+      method: 'POST',
+      path: `/operations/uploadfile?${query.toString()}`,
+      headers: { 'content-type': `multipart/form-data; boundary=${edge}` },
+      body: body instanceof Uint8Array ? Buffer.concat([head, body, tail]) : between(head, body, tail),
+    })
+    await discard(response)
+  }
+
+  async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {
+    const { signal, ifAbsent = false, onBytes = () => undefined } = options
+    const path = checked(key)
+    const tried = `store ${key} in ${name}`
+    throwIfAborted(signal)
+    const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
+    const lookFirst = async (): Promise<void> => {
+      if (ifAbsent && (await stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
+    }
+    await lookFirst()
+    const { moves } = await calls.persist(tried, signal, (each) => remote.features(each))
+    const target = moves ? temporaryFor(path) : path
+    try {
+      let sent: Named | undefined
+      const send = async (content: Bytes | AsyncIterable<Bytes>, each: AbortSignal): Promise<number | undefined> => {
+        await upload(tried, each, target, content)
+        sent = await remote.file(tried, each, target)
+        return sent?.size
+      }
+      const length = await replayedPut({ calls, tried, signal, onBytes, send }, body)
+      if (moves) {
+        await lookFirst()
+        await calls.persist(tried, signal, async (each, attempt) => {
+          const move = { srcFs: fs, srcRemote: target, dstFs: fs, dstRemote: path }
+          await remote.command(tried, each, 'operations/movefile', move).catch(async (error: unknown) => {
+            // The answer to an earlier try may have been lost.
+            const lost = attempt > 1 && isAppError(error, 'storage.not-found')
+            if (!lost || (await remote.file(tried, each, path))?.size !== length) throw error
+          })
+        })
+      }
+      // A move keeps the time of change.
+      return objectOf(key, sent ?? { name: path, size: length, modified: new Date() })
+    } catch (error) {
+      if (moves)
+        await calls
+          .call(tried, undefined, (each) =>
+            remote.command(tried, each, 'operations/deletefile', { fs, remote: target }),
+          )
+          .catch(() => undefined)
+      throw error
+    }
+  }
+
+  async function stat(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<StoredObject | undefined> {
+    const path = checked(key)
+    throwIfAborted(signal)
+    const tried = `look at ${key} in ${name}`
+    const found = await calls.call(tried, signal, (each) => remote.file(tried, each, path))
+    return found && objectOf(key, found)
+  }
+
+  async function* get(key: string, { range, signal, etag, onEtag }: GetOptions = {}): AsyncGenerator<Bytes> {
+    const path = checked(key)
+    checkRange(range)
+    throwIfAborted(signal)
+    const tried = `read ${key} from ${name}`
+    const object = await stat(key, { ...(signal && { signal }) })
+    if (object === undefined) throw new AppError('storage.not-found', `cannot ${tried}: no such object`)
+    if (etag !== undefined && etag !== object.etag) throw replaced(key, name)
+    if (object.etag !== undefined) onEtag?.(object.etag)
+    const end = Math.min(range?.end ?? object.size, object.size)
+    const start = range?.start ?? 0
+    if (start < end) {
+      const ending = new AbortController()
+      const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
+      try {
+        const whole = start === 0 && end === object.size
+        const response = await calls.call(tried, signal, () =>
+          remote.ask(tried, both, {
+            method: 'GET',
+            path: `/${encodeURIComponent(`[${fs}]`)}/${path.split('/').map(encodeURIComponent).join('/')}`,
+            headers: whole ? {} : { range: `bytes=${start}-${end - 1}` },
+          }),
+        )
+        if (!whole && response.status !== 206)
+          throw new AppError('storage.unsupported', `cannot ${tried}: the storage does not give ranges`)
+        let received = 0
+        for await (const chunk of bodyOf(response, { tried, idleMs, signal })) {
+          received += chunk.length
+          yield chunk
+        }
+        if (received !== end - start)
+          throw new AppError('storage.truncated', `cannot ${tried}: it ended at byte ${received} of ${end - start}`)
+      } finally {
+        ending.abort()
+      }
+    }
+    if (range !== undefined && range.end > object.size) throw endsEarly(key, name, range, object.size)
+  }
+
+  async function* walk(
+    prefix: string,
+    wanted: (one: string) => boolean,
+    tried: string,
+    signal: AbortSignal | undefined,
+  ) {
+    const folderOf = (folder: string): Promise<Named[]> =>
+      calls.persist(tried, signal, (each) => remote.folder(tried, each, folder))
+    yield* walkFolders(folderOf, prefix, wanted, signal)
+  }
+
+  const deleteFile = async (tried: string, path: string, signal: AbortSignal | undefined): Promise<void> => {
+    await calls
+      .call(tried, signal, (each) => remote.command(tried, each, 'operations/deletefile', { fs, remote: path }))
+      .catch((error: unknown) => {
+        if (!isAppError(error, 'storage.not-found')) throw error
+      })
+  }
+
+  return {
+    name,
+    can: {
+      conditionalCreate: false,
+      storageClasses: false,
+      serverChecksums: false,
+      space: () => calls.call(`look at the space of ${name}`, undefined, async (signal) => spaceOf(remote, fs, signal)),
+    },
+    put,
+    get,
+    stat,
+    async *list(prefix, { signal } = {}) {
+      checkPrefix(prefix)
+      throwIfAborted(signal)
+      yield* walk(
+        prefix,
+        (one) => !isTemporary(one),
+        prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`,
+        signal,
+      )
+    },
+    async remove(key, { signal } = {}) {
+      const path = checked(key)
+      throwIfAborted(signal)
+      await deleteFile(`remove ${key} from ${name}`, path, signal)
+    },
+    async sweep(before, { signal } = {}) {
+      const tried = `sweep ${name}`
+      const result = { removed: 0, bytes: 0 }
+      for await (const { key, size, modified } of walk('', isTemporary, tried, signal)) {
+        if (modified >= before) continue
+        await deleteFile(tried, key, signal)
+        result.removed += 1
+        result.bytes += size
+      }
+      return result
+    },
+    close: () => remote.close(),
+  }
+}
+
+async function* between(head: Bytes, body: AsyncIterable<Bytes>, tail: Bytes): AsyncGenerator<Bytes> {
+  yield head
+  yield* body
+  yield tail
+}
+
+async function spaceOf(
+  remote: ReturnType<typeof connect>,
+  fs: string,
+  signal: AbortSignal,
+): Promise<{ free: number; total: number } | undefined> {
+  if (!(await remote.features(signal)).about) return undefined
+  const about = (await remote.command(`look at the space of ${fs}`, signal, 'operations/about', { fs })) as object
+  const [free, total] = ['free', 'total'].map((key): unknown => Reflect.get(about, key))
+  return typeof free === 'number' && typeof total === 'number' ? { free, total } : undefined
+}
+
+const percent = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
+
+const objectOf = (key: string, { size, modified, etag }: Named): StoredObject => ({
+  key,
+  size,
+  modified,
+  ...(etag !== undefined && { etag }),
+})

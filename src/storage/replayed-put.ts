@@ -1,0 +1,64 @@
+import type { Bytes } from '../base/bytes.ts'
+import { AppError, isAppError } from '../base/errors.ts'
+import { throwIfAborted } from '../base/streams.ts'
+import { abortable } from './abortable.ts'
+import type { Calls } from './calls.ts'
+import { replayable } from './replayable.ts'
+
+export interface ReplayedPut {
+  calls: Calls
+  tried: string
+  signal: AbortSignal | undefined
+  onBytes: (bytes: number) => void
+  /** Sends the whole body in one request; gives the size that the other side then has. Called again when it fails. */
+  send: (body: Bytes | AsyncIterable<Bytes>, signal: AbortSignal) => Promise<number | undefined>
+}
+
+/**
+ * For storages that take an object in one request only: a stream is kept on this machine while it is sent, so that it can
+ * be sent again. Gives its length once all of it has arrived.
+ */
+export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<Bytes>): Promise<number> {
+  const { calls, tried, signal, onBytes } = job
+  let length = body instanceof Uint8Array ? body.length : 0
+  let failure: { error: unknown } | undefined
+  async function* counted(stream: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+    try {
+      for await (const chunk of stream) {
+        length += chunk.length
+        onBytes(chunk.length)
+        yield chunk
+      }
+    } catch (error) {
+      failure = { error }
+      throw error
+    }
+  }
+  const kept = replayable(body instanceof Uint8Array ? body : counted(abortable(body, signal)))
+  try {
+    await calls.persist(tried, signal, async (each) => {
+      let found: number | undefined
+      try {
+        found = await job.send(kept.open(), each)
+      } catch (error) {
+        // What the source gave up for is not repeated, and goes up as it is.
+        if (failure !== undefined) throw asPermanent(failure.error)
+        throw error
+      }
+      if (found !== length)
+        throw new AppError('storage.truncated', `cannot ${tried}: ${found ?? 'none'} of ${length} bytes arrived`)
+    })
+    if (body instanceof Uint8Array) onBytes(length)
+    return length
+  } catch (error) {
+    throwIfAborted(signal)
+    throw failure?.error ?? error
+  } finally {
+    await kept.dispose()
+  }
+}
+
+const asPermanent = (error: unknown): AppError =>
+  isAppError(error)
+    ? new AppError(error.code, error.message, { cause: error, details: { ...error.details, permanent: true } })
+    : new AppError('storage.failed', String(error), { cause: error, details: { permanent: true } })

@@ -1,0 +1,228 @@
+import { posix } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bytes } from '../base/bytes.ts'
+import { systemClock } from '../base/clock.ts'
+import { AppError, isAppError } from '../base/errors.ts'
+import { checkKey, checkPrefix } from '../base/keys.ts'
+import { throwIfAborted } from '../base/streams.ts'
+import type { WebdavStorageSettings } from '../model/settings.ts'
+import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
+import { walkFolders, type Named } from './folder-walk.ts'
+import { bodyOf, discard } from './http.ts'
+import { isTemporary, temporaryFor } from './local-files.ts'
+import { checkRange, endsEarly, replaced } from './range.ts'
+import { replayedPut } from './replayed-put.ts'
+import { connect } from './webdav/client.ts'
+
+/** Some servers take a backslash for a slash. */
+const REFUSED_IN_KEYS = '\\'
+const DEFAULT_IDLE_TIMEOUT_MS = 60_000
+/** A stream may take as long as it moves: each of its requests is bounded by this. */
+const LOOK_AGAIN_MS = [0, 100, 500]
+const LONGEST_MS = 24 * 3_600_000
+
+/**
+ * Objects as files on a WebDAV server. A put sends a temporary file, looks whether all of it arrived, and moves it into
+ * place; `ifAbsent` moves without overwriting, which servers do atomically or not, so `can.conditionalCreate` is false
+ * and the driver looks first. A stream is kept on this machine while it is sent, so that it can be sent again.
+ */
+export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: DriverOptions = {}): Storage {
+  const shown = new URL(settings.url)
+  shown.username = shown.password = ''
+  const name = shown.href.replace(/^http/, 'webdav').replace(/\/$/, '')
+  const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
+  const timed = { clock, retry, ...(onRetry && { onRetry }) }
+  const client = connect(settings, { ...timed, timeoutMs: 2 * idleMs })
+  const { calls, ask } = client
+  const long = connect(settings, { ...timed, timeoutMs: LONGEST_MS })
+
+  function checked(key: string): string {
+    checkKey(key)
+    if (key.includes(REFUSED_IN_KEYS))
+      throw new AppError('storage.invalid', `cannot use ${JSON.stringify(key)} as a key: it holds a backslash`)
+    if (isTemporary(posix.basename(key)))
+      throw new AppError('storage.invalid', `cannot use ${JSON.stringify(key)} as a key: it names a temporary file`)
+    return key
+  }
+
+  /** With those above it, also above the address of the storage. */
+  async function makeFolder(tried: string, signal: AbortSignal, href: string): Promise<void> {
+    const make = async (): Promise<number> =>
+      (await discard(await ask(tried, signal, { method: 'MKCOL', path: href, also: [301, 302, 403, 404, 405, 409] })))
+        .status
+    const above = new URL('..', href).href
+    if (![404, 409].includes(await make()) || above === href) return
+    await makeFolder(tried, signal, above)
+    await make()
+  }
+
+  /** Folders that are there; none is ever removed here. */
+  const folders = new Set<string>()
+
+  async function upload(
+    tried: string,
+    signal: AbortSignal,
+    path: string,
+    body: Bytes | AsyncIterable<Bytes>,
+  ): Promise<void> {
+    const folder = posix.dirname(path)
+    // Before the body: what began to be sent to a place that is not there is lost.
+    if (!folders.has(folder)) await makeFolder(tried, signal, client.urlOf(folder === '.' ? '' : `${folder}/`))
+    folders.add(folder)
+    try {
+      const headers = { 'content-type': 'application/octet-stream' }
+      await discard(await long.ask(tried, signal, { method: 'PUT', path, headers, body }))
+    } catch (error) {
+      if (!isAppError(error) || ![404, 409].includes(Number(error.details['status']))) throw error
+      folders.delete(folder)
+      throw new AppError('storage.failed', error.message, { cause: error })
+    }
+  }
+
+  async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {
+    const { signal, ifAbsent = false, onBytes = () => undefined } = options
+    const path = checked(key)
+    const tried = `store ${key} in ${name}`
+    throwIfAborted(signal)
+    const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
+    if (ifAbsent && (await stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
+    const temporary = temporaryFor(path)
+    try {
+      const send = async (sent: Bytes | AsyncIterable<Bytes>, each: AbortSignal): Promise<number | undefined> => {
+        await upload(tried, each, temporary, sent)
+        return (await client.file(tried, each, temporary))?.size
+      }
+      const length = await replayedPut({ calls: long.calls, tried, signal, onBytes, send }, body)
+      const stored = await calls.persist(tried, signal, async (each) => {
+        const headers = { destination: client.urlOf(path), overwrite: ifAbsent ? 'F' : 'T' }
+        const also = [403, 404, 409, 412, 500]
+        const { ok, status } = await discard(await ask(tried, each, { method: 'MOVE', path: temporary, headers, also }))
+        if (status === 412 && ifAbsent) throw taken()
+        const [left, found] = await Promise.all([temporary, path].map((one) => client.file(tried, each, one)))
+        // Others moved theirs to the same place just then; or the answer to an earlier try was lost.
+        if (!ok && (left !== undefined || found?.size !== length))
+          throw new AppError('storage.failed', `cannot ${tried}: it was not moved into place (HTTP ${status})`)
+        return found?.size === length ? found : { name: path, size: length, modified: new Date() }
+      })
+      return objectOf(key, stored)
+    } catch (error) {
+      await takeBack(tried, temporary)
+      throwIfAborted(signal)
+      throw error
+    }
+  }
+
+  /** A server may still be at work on what was broken off, and write its file behind the removal. */
+  async function takeBack(tried: string, path: string): Promise<void> {
+    for (const wait of LOOK_AGAIN_MS) {
+      await sleep(wait)
+      await calls
+        .call(tried, undefined, async (each) =>
+          discard(await ask(tried, each, { method: 'DELETE', path, also: [404] })),
+        )
+        .catch(() => undefined)
+    }
+  }
+
+  async function stat(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<StoredObject | undefined> {
+    const path = checked(key)
+    throwIfAborted(signal)
+    const tried = `look at ${key} in ${name}`
+    const found = await calls.call(tried, signal, (each) => client.file(tried, each, path))
+    return found && objectOf(key, found)
+  }
+
+  async function* get(key: string, { range, signal, etag, onEtag }: GetOptions = {}): AsyncGenerator<Bytes> {
+    const path = checked(key)
+    checkRange(range)
+    throwIfAborted(signal)
+    const tried = `read ${key} from ${name}`
+    const object = await stat(key, { ...(signal && { signal }) })
+    if (object === undefined) throw new AppError('storage.not-found', `cannot ${tried}: no such object`)
+    if (etag !== undefined && etag !== object.etag) throw replaced(key, name)
+    if (object.etag !== undefined) onEtag?.(object.etag)
+    const end = Math.min(range?.end ?? object.size, object.size)
+    const start = range?.start ?? 0
+    if (start < end) {
+      const ending = new AbortController()
+      const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
+      try {
+        const whole = start === 0 && end === object.size
+        const headers = { ...(!whole && { range: `bytes=${start}-${end - 1}` }), 'accept-encoding': 'identity' }
+        const response = await calls.call(tried, signal, () => ask(tried, both, { method: 'GET', path, headers }))
+        if (!whole && response.status !== 206)
+          throw new AppError('storage.unsupported', `cannot ${tried}: the server does not give ranges`)
+        let received = 0
+        for await (const chunk of bodyOf(response, { tried, idleMs, signal })) {
+          received += chunk.length
+          yield chunk
+        }
+        if (received !== end - start)
+          throw new AppError('storage.truncated', `cannot ${tried}: it ended at byte ${received} of ${end - start}`)
+      } finally {
+        ending.abort()
+      }
+    }
+    if (range !== undefined && range.end > object.size) throw endsEarly(key, name, range, object.size)
+  }
+
+  async function* walk(
+    prefix: string,
+    wanted: (one: string) => boolean,
+    tried: string,
+    signal: AbortSignal | undefined,
+  ) {
+    const folderOf = async (folder: string): Promise<Named[]> =>
+      (await calls.persist(tried, signal, (each) => client.folder(tried, each, folder))) ?? []
+    yield* walkFolders(folderOf, prefix, wanted, signal)
+  }
+
+  return {
+    name,
+    can: { conditionalCreate: false, storageClasses: false, serverChecksums: false, refusedInKeys: REFUSED_IN_KEYS },
+    put,
+    get,
+    stat,
+    async *list(prefix, { signal } = {}) {
+      checkPrefix(prefix)
+      throwIfAborted(signal)
+      yield* walk(
+        prefix,
+        (one) => !isTemporary(one),
+        prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`,
+        signal,
+      )
+    },
+    async remove(key, { signal } = {}) {
+      const path = checked(key)
+      throwIfAborted(signal)
+      const tried = `remove ${key} from ${name}`
+      await calls.call(tried, signal, async (each) =>
+        discard(await ask(tried, each, { method: 'DELETE', path, also: [404, 409] })),
+      )
+    },
+    async sweep(before, { signal } = {}) {
+      const tried = `sweep ${name}`
+      const result = { removed: 0, bytes: 0 }
+      for await (const { key, size, modified } of walk('', isTemporary, tried, signal)) {
+        if (modified >= before) continue
+        await calls.call(tried, signal, async (each) =>
+          discard(await ask(tried, each, { method: 'DELETE', path: key, also: [404] })),
+        )
+        result.removed += 1
+        result.bytes += size
+      }
+      return result
+    },
+    async close() {},
+  }
+}
+
+const objectOf = (key: string, { size, modified, etag }: Named): StoredObject => ({
+  key,
+  size,
+  modified,
+  ...(etag !== undefined && { etag }),
+})

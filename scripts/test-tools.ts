@@ -19,6 +19,7 @@ const PACKAGES: Record<string, string> = {
   getfattr: 'attr',
   setfacl: 'acl',
   sqlite3: 'sqlite3',
+  chromium: 'chromium',
   restic: 'restic',
   '/usr/lib/postgresql/15/bin/postgres': 'postgresql-15',
   '/usr/sbin/mariadbd': 'mariadb-server',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -96,6 +96,19 @@ test('an unchanged file is not sent again', async () => {
 test('HEAD gives the headers alone', async () => {
   const { status, headers, body } = await ask('/assets/index-abc.js', {}, 'HEAD')
   assert.deepEqual([status, headers['content-length'], body], [200, String(script.length), ''])
+})
+
+test('a path that is none of the page is 404, for people with the page that says so', async () => {
+  assert.equal((await ask('/nowhere')).status, 404)
+  const { status, body } = await ask('/nowhere', { accept: 'text/html,*/*' })
+  assert.deepEqual([status, body.includes('<title>page</title>')], [404, true])
+})
+
+test('each route of the page is known here', async () => {
+  const routes = readFileSync(join(import.meta.dirname, '../../ui/src/app/routes.ts'), 'utf8')
+  const paths = [...routes.matchAll(/^  \['(\/[^']*)'/gm)].map(([, path]) => path ?? '')
+  assert.ok(paths.length > 15)
+  for (const path of paths) assert.equal((await ask(path)).status, 200, path)
 })
 
 test('no path leads outside, and what is not there is not the page', async () => {

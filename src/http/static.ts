@@ -27,6 +27,21 @@ export const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+/** What the paths of the page begin with, as in ui/src/app/routes.ts. */
+const PAGES = new Set([
+  '',
+  'index.html',
+  'alerts',
+  'backup',
+  'backups',
+  'jobs',
+  'restore',
+  'runs',
+  'settings',
+  'setup',
+  'vaults',
+])
+
 const HEADERS = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -82,7 +97,10 @@ export async function serveStatic(
   const index = files.get('index.html')
   if (file !== undefined && file !== index) sendFile(request, response, file)
   else if (index === undefined || path.startsWith('assets/')) return false
-  else sendPage(request, response, index, prefix)
+  else if (PAGES.has(path.split('/')[0] ?? '')) sendPage(request, response, 200, index, prefix)
+  // Whoever came by a wrong link sees so in the page; a program gets the plain problem.
+  else if (request.headers.accept?.includes('text/html')) sendPage(request, response, 404, index, prefix)
+  else return false
   return true
 }
 
@@ -172,9 +190,15 @@ function sendFile(request: IncomingMessage, response: ServerResponse, file: Stat
   send(request, response, 200, body ?? file.bytes, { ...headers, ...(encoding && { 'content-encoding': encoding }) })
 }
 
-function sendPage(request: IncomingMessage, response: ServerResponse, index: StaticFile, prefix: string): void {
+function sendPage(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  index: StaticFile,
+  prefix: string,
+): void {
   const html = index.bytes.toString('utf8').replace('<base href="/"', `<base href="${escaped(prefix)}/"`)
-  send(request, response, 200, Buffer.from(html), {
+  send(request, response, status, Buffer.from(html), {
     'content-type': index.type,
     'cache-control': 'no-store',
     'content-security-policy': PAGE_POLICY,

@@ -154,7 +154,8 @@ export function SignIn({ setup }: { setup: Setup }) {
 
 export function FirstAccount({ setup }: { setup: Setup }) {
   const t = text.value
-  const given = place.value.query.get('token') ?? new URLSearchParams(window.location.hash.slice(1)).get('token')
+  // In the part of the link that a browser keeps to itself.
+  const given = window.location.hash.length > 1 ? window.location.hash.slice(1) : null
   const token = useSignal(given ?? '')
   const name = useSignal('')
   const password = useSignal('')

@@ -168,6 +168,33 @@ describe('driver:sftp as a user meets it', { skip: noSshd }, () => {
   })
 })
 
+test(
+  'driver:sftp: on a server without extensions objects are replaced and created too, and it says that others may come between',
+  { skip: noSshd },
+  async () => {
+    const server = await startSshd({ without: ['posix-rename', 'hardlink', 'fsync', 'statvfs', 'limits'] })
+    const storage = sftp(server.settings, { retry })
+    try {
+      await storage.put('a', utf8('one'))
+      await storage.put('a', utf8('two'))
+      assert.equal(Buffer.from(await collect(storage.get('a'))).toString(), 'two')
+      await storage.put('b', utf8('one'), { ifAbsent: true })
+      assert.equal(storage.can.conditionalCreate, false)
+      await assert.rejects(storage.put('b', utf8('two'), { ifAbsent: true }), (error) =>
+        isAppError(error, 'storage.exists'),
+      )
+      assert.equal(await storage.can.space?.(), undefined)
+      const bytes = randomBytes(3 * MiB)
+      await storage.put('c', streamOf(bytes))
+      assert.ok(Buffer.from(await collect(storage.get('c'))).equals(bytes))
+      assert.deepEqual(readdirSync(server.root).sort(), ['a', 'b', 'c'])
+    } finally {
+      await storage.close()
+      await server.stop()
+    }
+  },
+)
+
 test('known hosts: names, ports, patterns, negations, hashes, several keys, revoked ones', () => {
   const [one, two] = ['ssh-ed25519', 'ssh-rsa'].map((type) => {
     const length = Buffer.alloc(4)

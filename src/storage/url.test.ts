@@ -48,6 +48,38 @@ test('an S3 address has all that is no secret', () => {
   )
 })
 
+test('addresses of the other storages', () => {
+  const cases: [string, object][] = [
+    [
+      'gs://bucket/a%20b?storageClass=NEARLINE&userProject=p',
+      { type: 'gcs', bucket: 'bucket', prefix: 'a b', storageClass: 'NEARLINE', userProject: 'p' },
+    ],
+    [
+      'azure://box/x?account=acc&accessTier=Cool&uploadBlockSize=4m',
+      { type: 'azure', container: 'box', prefix: 'x', account: 'acc', accessTier: 'Cool', uploadBlockSize: 4_194_304 },
+    ],
+    [
+      'sftp://me@host:2222/srv/b?verifyHost=false&permissions=0640',
+      { type: 'sftp', host: 'host', port: 2222, user: 'me', path: '/srv/b', verifyHost: false, permissions: 0o640 },
+    ],
+    ['sftp://host/~/b', { type: 'sftp', host: 'host', path: 'b' }],
+    ['sftp:me@host:/srv/b', { type: 'sftp', host: 'host', user: 'me', path: '/srv/b' }],
+    ['sftp:host:b/c', { type: 'sftp', host: 'host', path: 'b/c' }],
+    ['sftp://[::1]:22/b', { type: 'sftp', host: '::1', port: 22, path: '/b' }],
+    [
+      'webdavs://me@host/remote.php/dav?idleTimeout=1m',
+      { type: 'webdav', url: 'https://host/remote.php/dav', user: 'me', idleTimeoutMs: 60_000 },
+    ],
+    ['webdav://host:8080/x', { type: 'webdav', url: 'http://host:8080/x' }],
+    ['rclone:drive:backups/here', { type: 'rclone', remote: 'drive:backups/here' }],
+    [
+      'rclone::s3,provider=Minio:bucket?config=/etc/rclone.conf',
+      { type: 'rclone', remote: ':s3,provider=Minio:bucket', config: '/etc/rclone.conf' },
+    ],
+  ]
+  for (const [address, settings] of cases) assert.deepEqual(parseStorageUrl(address), settings, address)
+})
+
 test('a mistake is named, with what was meant', () => {
   const wrong: [string, RegExp][] = [
     ['s3://bucket?regoin=x', /did you mean region\?/],
@@ -58,7 +90,13 @@ test('a mistake is named, with what was meant', () => {
     ['s3:///prefix', /s3:\/\/bucket\/prefix/],
     ['s3://key:secret@bucket', /not in the URL/],
     ['s3://bucket/%zz', /%25/],
-    ['s4://bucket', /did you mean s3\?/],
+    ['s4://bucket', /did you mean (s3|gs)\?/],
+    ['gs://key@bucket', /credentialsFile/],
+    ['azure://x?acount=y', /did you mean account\?/],
+    ['sftp://me:secret@host/x', /key or an agent/],
+    ['sftp://host', /user@host\/path/],
+    ['webdavs://me:secret@host/x', /passwordFile/],
+    ['rclone:nothing', /rclone:remote:path/],
     ['ftp://host/path', /Known are/],
     ['', /folder/],
     ['file://host/share', /./],

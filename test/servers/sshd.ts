@@ -29,7 +29,8 @@ export interface SshServer {
   stop(): Promise<void>
 }
 
-export async function startSshd(more: string[] = []): Promise<SshServer> {
+/** `without`: requests that the server does not know, by their names in sftp-server(8). */
+export async function startSshd({ without = [] }: { without?: string[] } = {}): Promise<SshServer> {
   const base = mkdtempSync(join(tmpdir(), 'holdfast-sshd-'))
   const keys = join(base, 'keys')
   const root = join(base, 'root')
@@ -59,8 +60,7 @@ export async function startSshd(more: string[] = []): Promise<SshServer> {
       'PermitRootLogin yes',
       'MaxStartups 100',
       'PrintMotd no',
-      `Subsystem sftp ${sftpServer}`,
-      ...more,
+      `Subsystem sftp ${sftpServer}${without.length > 0 ? ` -P ${without.join(',')}` : ''}`,
     ]
     writeFileSync(join(folder, 'config'), config.join('\n'))
     return { program: SSHD, args: ['-D', '-e', '-f', join(folder, 'config')] }

@@ -44,6 +44,8 @@ const MERGE_COUNT = 60
 const MERGE_BYTES = 8 * 1024 * 1024
 /** How often it is written down that nothing happened. */
 const IDLE_MS = 60_000
+/** Soon after the beginning somebody makes the first backup, and waits for what it makes possible. */
+const YOUNG_MS = 120_000
 const TAIL_BYTES = 64 * 1024
 const WAITS_MS = [500, 1000, 2000, 5000, 10_000, 30_000]
 /** Trying again changes nothing. */
@@ -110,7 +112,7 @@ async function followOnce(clock: Clock, lane: Lane, options: OnceOptions): Promi
       : lineageOf(shortSystem(reading.system), clock.now(), randomBytes(3).toString('hex'))
     if (!goesOn) options.onNewLineage?.({ first: last === undefined, message: options.anew ?? 'the lane begins here' })
     const until = goesOn ? last.until : reading.time
-    await store(clock, lane, reading, { lineage, until, options })
+    await store(clock, lane, reading, { lineage, begins: !goesOn, until, options })
   } finally {
     await reading.close()
   }
@@ -150,6 +152,8 @@ export function newestChain(engine: string, segments: readonly NamedSegment[]): 
 
 interface Storing {
   lineage: string
+  /** It is a new one. */
+  begins: boolean
   until: Date
   options: OnceOptions
 }
@@ -174,7 +178,8 @@ async function store(clock: Clock, lane: Lane, reading: LaneReading, storing: St
   let from = reading.from
   let open: Open | undefined
   let idleName: string | undefined
-  let idleAt = clock.monotonic()
+  const began = clock.monotonic()
+  let idleAt = began
   let small: Segment[] = []
   let mayRemove = true
 
@@ -252,17 +257,8 @@ async function store(clock: Clock, lane: Lane, reading: LaneReading, storing: St
     small = []
   }
 
-  /** Nothing came: then at least that is known. */
-  async function idle(at: Date): Promise<void> {
-    // Once soon after something came, then now and then.
-    const wait = idleName === undefined ? 2 * sealMs : IDLE_MS
-    if (at <= until || clock.monotonic() - idleAt < wait) {
-      if (at > until) onStored({ state: 'following', position: from, until })
-      return
-    }
-    idleAt = clock.monotonic()
-    const old = idleName
-    idleName = await put({
+  const look = async (at: Date): Promise<string> =>
+    put({
       facts: {
         engine: source.engine,
         system: reading.system,
@@ -278,11 +274,26 @@ async function store(clock: Clock, lane: Lane, reading: LaneReading, storing: St
       },
       payload: new Uint8Array(0),
     })
+
+  /** Nothing came: then at least that is known. */
+  async function idle(at: Date): Promise<void> {
+    // Once soon after something came, then now and then.
+    const soon = idleName === undefined || clock.monotonic() - began < YOUNG_MS
+    const wait = soon ? 2 * sealMs : IDLE_MS
+    if (at <= until || clock.monotonic() - idleAt < wait) {
+      if (at > until) onStored({ state: 'following', position: from, until })
+      return
+    }
+    idleAt = clock.monotonic()
+    const old = idleName
+    idleName = await look(at)
     until = at
     await remove(old)
     onStored({ state: 'following', position: from, until })
   }
 
+  // Seen from the beginning: the backup that it needs can be made.
+  if (storing.begins) idleName = await look(until)
   onStored({ state: 'following', position: from, until })
   const iterator = reading.pieces()[Symbol.asyncIterator]()
   let next: Promise<IteratorResult<LanePiece>> | undefined

@@ -1,10 +1,11 @@
 /** What retention leaves of the logs: never less than what kept backups and kept moments need. */
 import { before } from '../policy/calendar.ts'
-import { chainsOf, needless } from '../policy/lane-chain.ts'
+import { needless } from '../policy/lane-chain.ts'
 import type { NamedSegment } from '../policy/lane-names.ts'
 import type { Retention } from '../model/retention.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
-import { basesOf, isGone, readSegment, readSegmentNames } from './segments.ts'
+import { viewLane } from './restore-point.ts'
+import { isGone } from './segments.ts'
 import { hasRule } from '../policy/retention.ts'
 
 /** `kept`: ids of the backups that stay. */
@@ -16,13 +17,12 @@ export async function planLanePrune(
 ): Promise<NamedSegment[]> {
   // With no rule everything is kept.
   if (retention.points === undefined && !hasRule(retention)) return []
-  const segments = await readSegmentNames(vault, job, cancel)
-  const [some] = segments
-  if (some === undefined) return []
-  const { engine } = (await readSegment(vault, job, some.name, cancel)).facts
-  const bases = basesOf(await vault.backups(cancel), job).filter(({ id }) => kept.has(id))
+  const view = await viewLane(vault, job, cancel)
+  if (view === undefined) return []
+  const { chains, segments } = view
+  const bases = view.bases.filter(({ id }) => kept.has(id))
   const since = retention.points === undefined ? undefined : before(now, retention.points)
-  return needless(chainsOf(engine, segments), { kept: bases, ...(since && { since }) }, segments)
+  return needless(chains, { kept: bases, ...(since && { since }) }, segments)
 }
 
 /** Gives the bytes that were freed. Backups go after it, so a crash leaves what restores less, and nothing that misleads. */

@@ -14,7 +14,7 @@ import {
 } from '../policy/lane-chain.ts'
 import type { NamedSegment } from '../policy/lane-names.ts'
 import { comparePositions } from '../policy/lane-positions.ts'
-import { basesOf, isGone, readSegment, readSegmentNames } from './segments.ts'
+import { basesOf, isGone, readSegment, readSegmentNames, whileMerging } from './segments.ts'
 
 export interface LaneView {
   engine: string
@@ -24,7 +24,10 @@ export interface LaneView {
   segments: NamedSegment[]
 }
 
-export async function viewLane(vault: Vault, job: string, cancel: Cancel = {}): Promise<LaneView | undefined> {
+export const viewLane = async (vault: Vault, job: string, cancel: Cancel = {}): Promise<LaneView | undefined> =>
+  whileMerging(async () => look(vault, job, cancel))
+
+async function look(vault: Vault, job: string, cancel: Cancel): Promise<LaneView | undefined> {
   const segments = await readSegmentNames(vault, job, cancel)
   const bases = basesOf(await vault.backups(cancel), job)
   const [some] = segments
@@ -47,7 +50,10 @@ export interface PointPlan {
 }
 
 /** Refuses what cannot be reached, and tells what can. */
-export async function planPoint(vault: Vault, job: string, asked: Asked, cancel: Cancel = {}): Promise<PointPlan> {
+export const planPoint = async (vault: Vault, job: string, asked: Asked, cancel: Cancel = {}): Promise<PointPlan> =>
+  whileMerging(async () => plan(vault, job, asked, cancel))
+
+async function plan(vault: Vault, job: string, asked: Asked, cancel: Cancel): Promise<PointPlan> {
   const view = await viewLane(vault, job, cancel)
   if (view === undefined || view.windows.length === 0)
     throw new AppError('restore.unreachable', `there are no points in time of ${job} in ${vault.name}`, {

@@ -59,3 +59,14 @@ export function basesOf(backups: readonly Backup[], job: string): BaseAt[] {
 export const shortSystem = (system: string): string => system.replaceAll(/[^0-9A-Za-z]/g, '').slice(-20)
 
 export const isGone = (error: unknown): boolean => isAppError(error, 'storage.not-found')
+
+/** A lane that is at work merges small pieces: what was listed a moment ago may be in another one now. */
+export async function whileMerging<T>(look: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await look()
+    } catch (error) {
+      if (!isGone(error) || tries === 5) throw error
+    }
+  }
+}

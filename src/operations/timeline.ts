@@ -3,6 +3,7 @@ import type { LaneEvent } from '../model/lane.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
 import { comparePositions } from '../policy/lane-positions.ts'
 import { readEvents, viewLane } from './restore-point.ts'
+import { whileMerging } from './segments.ts'
 
 export interface Timeline {
   job: string
@@ -19,7 +20,10 @@ export interface Timeline {
   segments: number
 }
 
-export async function timelineOf(vault: Vault, job: string, now: Date, cancel: Cancel = {}): Promise<Timeline> {
+export const timelineOf = async (vault: Vault, job: string, now: Date, cancel: Cancel = {}): Promise<Timeline> =>
+  whileMerging(async () => look(vault, job, now, cancel))
+
+async function look(vault: Vault, job: string, now: Date, cancel: Cancel): Promise<Timeline> {
   const view = await viewLane(vault, job, cancel)
   const none: Timeline = { job, vault: vault.name, windows: [], gaps: [], events: [], bytes: 0, segments: 0 }
   if (view === undefined) return none

@@ -178,6 +178,7 @@ function snapshotOf(
   tree: string,
 ): Snapshot {
   const facts = request.reading.facts?.()
+  const labels = { ...request.reading.labels?.(), ...request.labels }
   return {
     time: goTime(timestampOf(request.time)),
     ...(parent && { parent: parent.id }),
@@ -194,6 +195,7 @@ function snapshotOf(
       source: request.source,
       warnings: progress.warnings,
       ...(isObject(facts) && { facts }),
+      ...(Object.keys(labels).length > 0 && { labels }),
     },
   }
 }

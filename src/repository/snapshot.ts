@@ -31,6 +31,8 @@ export interface HoldfastFacts {
   source: string
   warnings: number
   facts?: JsonObject
+  /** See BackupRequest. */
+  labels?: Record<string, string>
 }
 
 export interface Snapshot {
@@ -142,12 +144,16 @@ function parseSummary(value: unknown): SnapshotSummary | undefined {
 
 function parseOwn(value: unknown): HoldfastFacts | undefined {
   if (!isObject(value)) return undefined
-  const { facts } = value
+  const { facts, labels } = value
+  const texts = Object.entries(isObject(labels) ? labels : {}).flatMap(([name, text]): [string, string][] =>
+    typeof text === 'string' ? [[name, text]] : [],
+  )
   return {
     job: textIn(value, 'job') ?? '',
     source: textIn(value, 'source') ?? 'files',
     warnings: countIn(value, 'warnings') ?? 0,
     ...(isObject(facts) && { facts }),
+    ...(texts.length > 0 && { labels: Object.fromEntries(texts) }),
   }
 }
 

@@ -30,6 +30,7 @@ export function toBackup({ id, snapshot }: StoredSnapshot, notes: Notes, vault: 
     }),
     proof: notes.proof ?? { level: 'V0', at: time },
     warnings: holdfast?.warnings ?? 0,
+    ...(holdfast?.labels && { labels: holdfast.labels }),
     encrypted: true,
   }
 }

@@ -20,6 +20,7 @@ import {
   type BinlogEvent,
   type Gtid,
 } from './binlog.ts'
+import { matchesAny } from '../names.ts'
 import type { Connection } from './connection.ts'
 import { advanced, gtidsOfPosition, holds, positionOfGtids } from './gtid.ts'
 import { connect, serverOf } from './server.ts'
@@ -61,6 +62,7 @@ async function follow(settings: MysqlSettings, options: FollowOptions): Promise<
     return reading(stream, asked, {
       from,
       options,
+      isOurs: chosen(settings),
       ...(after !== undefined && { proof: after.extra?.['last'] ?? '' }),
     })
   } catch (error) {
@@ -68,6 +70,15 @@ async function follow(settings: MysqlSettings, options: FollowOptions): Promise<
     stream?.destroy()
     throw error
   }
+}
+
+/** Databases of the job; what a restore of ours makes and drops is nobody's loss. */
+function chosen({ database, databases, excludeDatabases = [] }: MysqlSettings): (name: string) => boolean {
+  const wanted = [...(databases ?? []), ...(database === undefined ? [] : [database])]
+  return (name) =>
+    (wanted.length === 0 || matchesAny(wanted, name)) &&
+    !matchesAny(excludeDatabases, name) &&
+    !name.startsWith('holdfast_restore_')
 }
 
 async function refuseUnsuited(asked: Connection, onWarning: FollowOptions['onWarning']): Promise<void> {
@@ -110,7 +121,12 @@ interface Group {
 async function reading(
   stream: Connection,
   asked: Connection,
-  { from, options, proof }: { from: string; options: FollowOptions; proof?: string },
+  {
+    from,
+    options,
+    proof,
+    isOurs,
+  }: { from: string; options: FollowOptions; proof?: string; isOurs: (database: string) => boolean },
 ): Promise<LaneReading> {
   const { signal } = options
   const ending = new AbortController()
@@ -204,6 +220,7 @@ async function reading(
         parts.push(record('M', time))
       }
       const time = new Date(Math.max(done.seconds * 1000, written))
+      const losses = done.events.filter(({ what }) => isOurs(what.split('.')[0] ?? ''))
       yield {
         bytes: Buffer.concat([...parts, ...done.parts]),
         to: position,
@@ -214,7 +231,7 @@ async function reading(
           last: `${id} ${done.seconds}`,
           description: (description ?? Buffer.alloc(0)).toString('base64'),
         },
-        ...(done.events.length > 0 && { events: done.events.map((one) => ({ ...one, id })) }),
+        ...(losses.length > 0 && { events: losses.map((one) => ({ ...one, id })) }),
       }
     }
   }
@@ -272,25 +289,34 @@ function add(group: Group, event: BinlogEvent): void {
   } else if (event.type === EVENT.query) {
     const { database, text } = queryOf(event)
     const loss = lossOf(text)
-    if (loss !== undefined) group.events.push({ id: '', ...loss, what: qualified(loss.what, database), time })
+    if (loss !== undefined) group.events.push({ id: '', kind: loss.kind, what: qualified(loss, database), time })
   }
 }
 
-const qualified = (name: string, database: string): string => {
-  const plain = name.replaceAll('`', '')
-  return plain.includes('.') || database === '' ? plain : `${database}.${plain}`
+const qualified = ({ what, whole }: Loss, database: string): string => {
+  const plain = what.replaceAll('`', '')
+  return whole || plain.includes('.') || database === '' ? plain : `${database}.${plain}`
 }
 
-/** Comments are not in the way; what is dropped if it exists was there, else there is no such event. */
-export function lossOf(text: string): Pick<LaneEvent, 'kind' | 'what'> | undefined {
+interface Loss {
+  kind: LaneEvent['kind']
+  what: string
+  /** It is a database. */
+  whole: boolean
+}
+
+/** What a statement took away. Comments are not in the way. */
+export function lossOf(text: string): Loss | undefined {
   const bare = text.replaceAll(/\/\*[^]*?\*\//g, ' ').trim()
   const name = '(`[^`]+`(?:\\.`[^`]+`)?|[\\w$.]+)'
-  const dropped = new RegExp(`^DROP\\s+(?:TABLE|DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?${name}`, 'i').exec(bare)
-  if (dropped?.[1] !== undefined && !/^DROP\s+TEMPORARY/i.test(bare)) return { kind: 'drop', what: dropped[1] }
-  const truncated = new RegExp(`^TRUNCATE\\s+(?:TABLE\\s+)?${name}`, 'i').exec(bare)
-  if (truncated?.[1] !== undefined) return { kind: 'truncate', what: truncated[1] }
-  const deleted = new RegExp(`^DELETE\\s+FROM\\s+${name}\\s*;?$`, 'i').exec(bare)
-  if (deleted?.[1] !== undefined) return { kind: 'delete', what: deleted[1] }
+  const found = (pattern: string): RegExpExecArray | null => new RegExp(pattern, 'i').exec(bare)
+  const dropped = found(`^DROP\\s+(TABLE|DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?${name}`)
+  if (dropped?.[2] !== undefined)
+    return { kind: 'drop', what: dropped[2], whole: dropped[1]?.toUpperCase() !== 'TABLE' }
+  const truncated = found(`^TRUNCATE\\s+(?:TABLE\\s+)?${name}`)
+  if (truncated?.[1] !== undefined) return { kind: 'truncate', what: truncated[1], whole: false }
+  const deleted = found(`^DELETE\\s+FROM\\s+${name}\\s*;?$`)
+  if (deleted?.[1] !== undefined) return { kind: 'delete', what: deleted[1], whole: false }
   return undefined
 }
 

@@ -360,8 +360,8 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
         source: async (job) => app.source(job.source, { vaults: job.vaults }),
         vault: async (name, job) => {
           const timezone = job.schedule?.timezone
-          const limits = [job.bandwidth, settings.vaults[name]?.bandwidth].filter((each) => each !== undefined)
-          const bandwidth = opening.bandwidth ?? (limits.length > 0 ? Math.min(...limits) : undefined)
+          const limits = [job.bandwidth, settings.vaults[name]?.bandwidth].flatMap((each) => each ?? [])
+          const bandwidth = opening.bandwidth ?? (limits.length > 0 ? limits : undefined)
           return app.vault(name, {
             create: true,
             ...opening,

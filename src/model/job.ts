@@ -1,3 +1,4 @@
+import type { Bandwidth } from './bandwidth.ts'
 import type { BackupType, ProofLevel } from './backup.ts'
 import type { DatabaseSourceSettings } from './databases.ts'
 import type { Retention } from './retention.ts'
@@ -24,8 +25,7 @@ export interface Job {
     assert: string[]
     shrink?: number
   }
-  /** KiB a second. */
-  bandwidth?: number
+  bandwidth?: Bandwidth
   /** Names of configured notifiers; all of them where the job names none. */
   notify: string[]
   hooks: { before: string[]; after: string[]; onFailure: string[] }

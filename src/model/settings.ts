@@ -1,4 +1,5 @@
 import type { Role } from './access.ts'
+import type { Bandwidth } from './bandwidth.ts'
 import type { Job } from './job.ts'
 import type { NotifyEvent } from './notify.ts'
 
@@ -85,8 +86,8 @@ export interface VaultSettings {
   /** Bytes of one payload part. */
   partSize?: number
   retry?: { attempts: number; baseMs: number; maxMs: number }
-  /** KiB a second. */
-  bandwidth?: number
+  /** Several: the lowest of them at each moment. */
+  bandwidth?: Bandwidth | Bandwidth[]
   cache?: { dir?: string; maxSize?: number }
   /** Repositories: open and compare what was packed before it is stored; true by default. */
   readBack?: boolean

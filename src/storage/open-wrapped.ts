@@ -1,3 +1,4 @@
+import { systemClock } from '../base/clock.ts'
 import type { StorageSettings, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import { openStorage, type OpenStorageOptions } from './open.ts'
@@ -26,10 +27,15 @@ export async function openWrapped(
 ): Promise<Storage> {
   let storage = await openStorage(from, { ...options, ...(retry && { retry }) })
   if (bandwidth !== undefined) {
-    const { withLimit } = await import('./with-limit.ts')
-    const bytesPerSecond = bandwidth * 1024
-    const { clock } = options
-    storage = withLimit(storage, { upload: bytesPerSecond, download: bytesPerSecond, ...(clock && { clock }) })
+    const { rateLimit, withLimit } = await import('./with-limit.ts')
+    const { rateOf } = await import('./bandwidth.ts')
+    const { clock = systemClock } = options
+    const plans = Array.isArray(bandwidth) ? bandwidth : [bandwidth]
+    const [upload, download] = (['upload', 'download'] as const).map((direction) => {
+      const rate = rateOf(plans, direction, clock)
+      return rate && rateLimit(rate, clock)
+    })
+    storage = withLimit(storage, { upload, download, clock })
   }
   if (cache !== undefined) {
     const { withCache } = await import('./with-cache.ts')

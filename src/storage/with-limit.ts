@@ -3,7 +3,7 @@ import type { ByteStream } from '../base/streams.ts'
 import type { Bytes } from '../base/bytes.ts'
 import type { Storage } from '../model/storage.ts'
 
-/** A rate that any number of streams share. */
+/** A rate that any number of streams share; a function tells one that changes, and is asked all the time. */
 export interface RateLimit {
   /** Waits until so many bytes may pass. */
   take(bytes: number, signal?: AbortSignal): Promise<void>
@@ -23,14 +23,18 @@ const BURST_MS = 250
 /** Waits are cut into pieces of this time, so that streams take turns and a new rate is felt at once. */
 const TURN_MS = 50
 
-export function rateLimit(bytesPerSecond: number | undefined, clock: Clock = systemClock): RateLimit {
-  let rate = bytesPerSecond
+export function rateLimit(
+  bytesPerSecond: number | undefined | (() => number | undefined),
+  clock: Clock = systemClock,
+): RateLimit {
+  let current = bytesPerSecond
   /** When all that was granted so far has passed at the given rate. */
   let free = clock.monotonic()
 
   return {
     async take(bytes, signal) {
       for (let rest = bytes; rest > 0;) {
+        const rate = typeof current === 'function' ? current() : current
         if (rate === undefined) return
         const count = Math.min(rest, Math.max(1, Math.floor((rate * TURN_MS) / 1000)))
         const now = clock.monotonic()
@@ -40,7 +44,7 @@ export function rateLimit(bytesPerSecond: number | undefined, clock: Clock = sys
       }
     },
     set(next) {
-      rate = next
+      current = next
     },
   }
 }

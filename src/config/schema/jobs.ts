@@ -3,6 +3,7 @@ import { parseCron } from '../../base/cron.ts'
 import { toAppError } from '../../base/errors.ts'
 import { isTimezone } from '../../base/zone.ts'
 import { count, duration, flag, name, oneOrMore, settings, text, texts } from './fields.ts'
+import { bandwidth } from './bandwidth.ts'
 import { source } from './sources.ts'
 
 const level = z.enum(['V0', 'V1', 'V2', 'V3', 'V4', 'V5'])
@@ -100,7 +101,7 @@ export const job = settings({
   retention: retention.optional(),
   retentionCount: count('The same as retention.last.').optional(),
   verify: verify.prefault({}).describe('What is proven, and when.'),
-  bandwidth: z.number().positive().describe('KiB a second.').optional(),
+  bandwidth: bandwidth.describe('Of its runs; that of a vault holds too.').optional(),
   notify: texts('Names of notifiers; all of them by default.').optional(),
   hooks: hooks.prefault({}).describe('Commands around the backup.'),
   tags: texts('Tags of each backup.').default([]),

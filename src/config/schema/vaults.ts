@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { count, flag, name, path, secret, settings, size, text, texts } from './fields.ts'
+import { bandwidth } from './bandwidth.ts'
 import { storage } from './storage.ts'
 
 const compressionType = z.enum(['none', 'gzip', 'brotli', 'deflate', 'zstd', 'zip'])
@@ -62,7 +63,7 @@ export const vault = settings({
   })
     .describe('How large the vault may become.')
     .optional(),
-  bandwidth: z.number().positive().describe('KiB a second, of all runs to this vault.').optional(),
+  bandwidth: bandwidth.describe('Of all runs to this vault.').optional(),
   cache: settings({
     dir: path('The folder of the cache.').optional(),
     maxSize: size('How large it may grow.').optional(),

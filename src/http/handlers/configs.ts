@@ -49,7 +49,7 @@ export function configHandlers(api: Api): Handlers<keyof typeof configRoutes> {
           vault.password !== undefined ||
           (vault.encryption?.type ?? 'none') !== 'none',
         ...(job.retention?.days !== undefined && { retentionDays: job.retention.days }),
-        ...(job.bandwidth !== undefined && { bandwidth: job.bandwidth }),
+        ...(typeof job.bandwidth === 'number' && { bandwidth: job.bandwidth }),
       },
       ...(part.createdAt && { createdAt: part.createdAt }),
       ...(part.updatedAt && { updatedAt: part.updatedAt }),

@@ -40,6 +40,16 @@ const CAMPAIGNS: Record<string, [rounds: number, run: Campaign]> = {
       return `${rounds} steps, ${await interleave(dir, rounds, RESTICS, console.log)} snapshots left: each is what it was`
     },
   ],
+  /** Minutes. */
+  fuzz: [
+    10,
+    async (dir, minutes) => {
+      const { fuzzApi } = await import('../test/faults/api-fuzz.ts')
+      const { ok, said, cases } = await fuzzApi(dir, minutes * 60, Math.floor(Math.random() * 1e9))
+      if (!ok) throw new Error(said)
+      return `${minutes} minutes, ${cases} calls: no 5xx, no answer that is not documented`
+    },
+  ],
   s3db: [
     200,
     async (dir, rounds) => {

@@ -205,6 +205,28 @@ function fetchPostgres18(): string | undefined {
   return undefined
 }
 
+/** Fuzzes the API from its own description; in an environment of its own, as its many packages are nobody else's business. */
+const SCHEMATHESIS = 'schemathesis==4.32.5'
+
+function installSchemathesis(): string | undefined {
+  const folder = join(toolCache(), SCHEMATHESIS.replace('==', '-'))
+  const program = join(folder, 'bin/schemathesis')
+  if (existsSync(program)) return program
+  if (!have('python3')) {
+    console.log('python3 is not installed: the API will not be fuzzed')
+    return undefined
+  }
+  mkdirSync(toolCache(), { recursive: true })
+  console.log('installing schemathesis, which fuzzes the API (once)')
+  const run = (name: string, ...args: string[]) => spawnSync(name, args, { encoding: 'utf8', timeout: 5 * 60_000 })
+  const made = run('python3', '-m', 'venv', folder)
+  const got = made.status === 0 ? run(join(folder, 'bin/pip'), 'install', '--quiet', SCHEMATHESIS) : made
+  if (got.status === 0) return program
+  rmSync(folder, { recursive: true, force: true })
+  console.log(`schemathesis could not be had: ${got.stderr.trim().split('\n').at(-1) ?? ''}`)
+  return undefined
+}
+
 /** Gives the environment variables that tell the tests where the programs are. */
 export async function prepareTools(): Promise<Record<string, string>> {
   installPackages()
@@ -215,7 +237,9 @@ export async function prepareTools(): Promise<Record<string, string>> {
   const restic = process.env['HOLDFAST_TEST_RESTIC'] ?? buildRestic()
   const azurite = process.env['HOLDFAST_TEST_AZURITE'] ?? installAzurite()
   const fakeGcs = process.env['HOLDFAST_TEST_FAKE_GCS'] ?? buildFakeGcs()
+  const schemathesis = process.env['HOLDFAST_TEST_SCHEMATHESIS'] ?? installSchemathesis()
   return {
+    ...(schemathesis !== undefined && { HOLDFAST_TEST_SCHEMATHESIS: schemathesis }),
     ...(versitygw !== undefined && { HOLDFAST_TEST_VERSITYGW: versitygw }),
     ...(s3db !== undefined && { HOLDFAST_TEST_S3DB: s3db }),
     ...(ferretdb !== undefined && { HOLDFAST_TEST_FERRETDB: ferretdb }),

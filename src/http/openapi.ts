@@ -79,7 +79,7 @@ function operation(key: string, method: string, route: Route): Record<string, un
       [status]: {
         description: status === 204 ? 'Done.' : status === 302 ? 'Elsewhere.' : 'Done; this is the answer.',
         ...(answer && { content: { 'application/json': { schema: schemaOf(answer) } } }),
-        ...(stream && { content: { [TYPES[stream]]: { schema: { type: 'string' } } } }),
+        ...(stream && { content: { [TYPES[stream]]: { schema: {} } } }),
       },
       ...(method === 'GET' && { 304: { description: 'What `If-None-Match` names is still right.' } }),
       default: {

@@ -1,6 +1,7 @@
 /** The HTTP server: health, metrics, the API, the page. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { App } from '../app.ts'
 import { AppError, errno, toAppError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
@@ -9,7 +10,7 @@ import { askedOf } from './access/addresses.ts'
 import { hashOf, newSecret } from '../operations/accounts.ts'
 import { allow, callerOf } from './access/caller.ts'
 import { createApi } from './api.ts'
-import { sendJson, sendProblem, sendText } from './answer.ts'
+import { JSON_TYPE, problemOf, sendJson, sendProblem, sendText } from './answer.ts'
 import { KEPT_EVENTS } from './events.ts'
 import { metricsText } from './metrics.ts'
 import { docsPage, openapi } from './openapi.ts'
@@ -30,6 +31,8 @@ export interface ServerOptions {
   healthOnly?: boolean
 }
 
+/** A path of a query may have 4,096 characters, each written with up to twelve. */
+const MAX_HEAD = 128 * 1024
 const DRAIN_MS = 5000
 const TIDY_MS = 10 * 60_000
 const ATTEMPTS_MS = 24 * 60 * 60_000
@@ -43,7 +46,8 @@ export async function startServer(app: App, options: ServerOptions = {}): Promis
   const stopping = new AbortController()
   const setup = options.healthOnly ? undefined : setupOf(app)
   const handle = handler(app, options, setup?.hash, stopping.signal)
-  const server = createServer((request, response) => void handle(request, response))
+  const server = createServer({ maxHeaderSize: MAX_HEAD }, (request, response) => void handle(request, response))
+  server.on('clientError', refuseGarbage)
   server.requestTimeout = 30_000
   server.headersTimeout = 10_000
   server.keepAliveTimeout = 10_000
@@ -167,6 +171,23 @@ async function listen(server: Server, host: string, port: number): Promise<void>
     })
     server.listen(port, host, resolve)
   })
+}
+
+/** What is no HTTP, or has a head that is too large: told in the same words as everything else. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const large = error.code === 'HPE_HEADER_OVERFLOW'
+  const problem = large
+    ? new AppError('request.too-large', 'the address and the headers are too long')
+    : new AppError('request.invalid', 'this is no request of HTTP')
+  const body = JSON.stringify(problemOf(problem))
+  const status = large ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: ${JSON_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
 }
 
 /** `127.0.0.1:3000`, `[::1]:3000`, `:3000` (loopback) */

@@ -29,7 +29,7 @@ export const backup = z.strictObject({
 
 /** A backup may lie in several vaults under one id. */
 const inVault = { vault: vaultName.optional().describe('Which one, where several vaults have the backup.') }
-const path = z.string().max(8192)
+const path = z.string().max(4096)
 
 export const item = z.strictObject({
   name: z.string(),

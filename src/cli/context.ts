@@ -74,11 +74,6 @@ export function createContext(options: GlobalOptions, signal: AbortSignal): Cont
     config: async () => (config ??= load()),
     app: async () =>
       (app ??= (async () => {
-        if (options.server !== undefined || options.token !== undefined) {
-          throw new AppError('usage.invalid', '--server needs the API, which this version does not have yet', {
-            hint: 'Leave --server and --token out to work in this process.',
-          })
-        }
         const { settings } = await context.config()
         const made = createApp(settings, {
           onEvent: (run, event) => out.onEvent(run, event),

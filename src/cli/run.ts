@@ -42,14 +42,12 @@ async function dispatch(argv: string[], context: Context): Promise<number> {
   if (mode && commandIn(argv) === undefined && argv.length === 0) argv.push(...wordsOfMode(mode))
   const name = commandIn(argv)
   const known = name === undefined ? undefined : commandNamed(name)
+  if (context.options.server !== undefined) return throughServer(program, argv, context, name)
   const modules: CommandModule[] = known
     ? [await known.load()]
     : await Promise.all(COMMANDS.map(async ({ load }) => load()))
   for (const { register } of modules) register(program, context)
-  for (const command of program.commands) {
-    command.exitOverride().configureOutput({ outputError: () => {} })
-    for (const sub of command.commands) sub.exitOverride().configureOutput({ outputError: () => {} })
-  }
+  quiet(program)
   if (
     name === undefined &&
     argv.every((word) => word.startsWith('-') && !['-h', '--help', '-V', '--version'].includes(word))
@@ -57,16 +55,40 @@ async function dispatch(argv: string[], context: Context): Promise<number> {
     program.outputHelp()
     return 2
   }
+  return parse(program, argv, context, known?.name)
+}
+
+/** Commands tell their errors by throwing. */
+function quiet(program: Command): void {
+  for (const command of program.commands) {
+    command.exitOverride().configureOutput({ outputError: () => {} })
+    for (const sub of command.commands) sub.exitOverride().configureOutput({ outputError: () => {} })
+  }
+}
+
+async function parse(program: Command, argv: string[], context: Context, name = ''): Promise<number> {
   try {
     await program.parseAsync(argv, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return 0
     throw new AppError('usage.invalid', error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' '), {
-      hint: `See \`holdfast ${known ? `${known.name} ` : ''}--help\`.`,
+      hint: `See \`holdfast ${name === '' ? '' : `${name} `}--help\`.`,
     })
   }
   return context.exitCode
+}
+
+/** The same words, done by a server. */
+async function throughServer(program: Command, argv: string[], context: Context, name = ''): Promise<number> {
+  const { registerRemote, REMOTE } = await import('./remote/index.ts')
+  registerRemote(program, context)
+  quiet(program)
+  if (!REMOTE.includes(commandNamed(name)?.name ?? name))
+    throw new AppError('usage.invalid', `${name || 'this'} works on the machine itself, not through --server`, {
+      hint: `Through a server there are: ${REMOTE.join(', ')}.`,
+    })
+  return parse(program, argv, context, name)
 }
 
 function wordsOfMode(mode: string): string[] {

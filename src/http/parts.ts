@@ -6,6 +6,8 @@ import type { Tree } from '../config/key-path.ts'
 import type { DefinitionKind } from '../model/server-store.ts'
 import type { Api } from './handler.ts'
 
+type World = Pick<Api, 'app' | 'raw'>
+
 export interface Part {
   /** As written, secrets and all. */
   body: Tree
@@ -19,7 +21,7 @@ export interface Part {
 
 const NOUN: Record<DefinitionKind, string> = { vault: 'vault', job: 'job', notifier: 'notifier' }
 
-export function partOf({ app, raw }: Api, kind: DefinitionKind, name: string): Part | undefined {
+export function partOf({ app, raw }: World, kind: DefinitionKind, name: string): Part | undefined {
   const section = SECTION_OF[kind]
   if (app.isManaged(section, name)) {
     // Made by the environment or the legacy form: known to the settings, and in no file as such.
@@ -31,7 +33,7 @@ export function partOf({ app, raw }: Api, kind: DefinitionKind, name: string): P
   return { body, managed: false, id, version, createdAt, updatedAt }
 }
 
-export function partNamed(api: Api, kind: DefinitionKind, name: string): Part {
+export function partNamed(api: World, kind: DefinitionKind, name: string): Part {
   const part = partOf(api, kind, name)
   if (part !== undefined) return part
   if (kind === 'job') throw new AppError('job.not-found', `there is no job ${name}`)
@@ -51,7 +53,7 @@ export async function shownPart(
 }
 
 /** All that the API made. */
-export function addedParts({ app }: Api): Parts {
+export function addedParts({ app }: World): Parts {
   const parts: Parts = { vaults: {}, jobs: {}, notify: {} }
   for (const { kind, name, body } of app.history().server.definitions.list()) parts[SECTION_OF[kind]][name] = body
   return parts
@@ -67,7 +69,7 @@ export interface Change {
 }
 
 /** All faults at once; then stored, and taken up here. */
-export async function savePart(api: Api, { kind, name, body, ifMatch, isNew }: Change): Promise<void> {
+export async function savePart(api: World, { kind, name, body, ifMatch, isNew }: Change): Promise<void> {
   const { definitions } = api.app.history().server
   const section = SECTION_OF[kind]
   const before = partOf(api, kind, name)
@@ -88,7 +90,7 @@ export async function savePart(api: Api, { kind, name, body, ifMatch, isNew }: C
     throw new AppError('config.invalid', `the ${NOUN[kind]} ${name} was stored and cannot be used: see the log`)
 }
 
-export async function faultsOf(api: Api, kind: DefinitionKind, name: string, body: Tree) {
+export async function faultsOf(api: World, kind: DefinitionKind, name: string, body: Tree) {
   const found = await faultsOfPart(SECTION_OF[kind], name, body, addedParts(api), api.app.parts)
   return found.map(({ key, message, suggestion }) => ({
     key,
@@ -96,7 +98,7 @@ export async function faultsOf(api: Api, kind: DefinitionKind, name: string, bod
   }))
 }
 
-async function refuseFaults(api: Api, kind: DefinitionKind, name: string, body: Tree): Promise<void> {
+async function refuseFaults(api: World, kind: DefinitionKind, name: string, body: Tree): Promise<void> {
   const faults = await faultsOf(api, kind, name, body)
   const [first] = faults
   if (first === undefined) return
@@ -106,7 +108,7 @@ async function refuseFaults(api: Api, kind: DefinitionKind, name: string, body: 
   })
 }
 
-export async function removePart(api: Api, kind: DefinitionKind, name: string): Promise<void> {
+export async function removePart(api: World, kind: DefinitionKind, name: string): Promise<void> {
   const part = partNamed(api, kind, name)
   if (part.managed) throw new AppError('request.managed', `the ${NOUN[kind]} ${name} comes from the configuration file`)
   const { jobs } = api.app.settings
@@ -121,7 +123,7 @@ export async function removePart(api: Api, kind: DefinitionKind, name: string): 
 }
 
 /** Jobs that hear of everything only lose one of many. */
-function namesNotifier(api: Api, job: string, notifier: string): boolean {
+function namesNotifier(api: World, job: string, notifier: string): boolean {
   const named = partOf(api, 'job', job)?.body['notify']
   return Array.isArray(named) && named.includes(notifier)
 }

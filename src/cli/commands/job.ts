@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import type { Job } from '../../model/job.ts'
@@ -31,6 +32,11 @@ export function register(program: Command, context: Context): void {
       )
     })
   job
+    .command('apply')
+    .description('make the vaults, notifiers and jobs of a file be as they are in it, beside the configuration file')
+    .argument('<file>', 'YAML, JSON or TOML, as a configuration file; - for stdin')
+    .action(async (file: string) => apply(context, file))
+  job
     .command('export')
     .description('the jobs as configuration, without secrets')
     .option('--format <format>', 'yaml, json or toml (default: yaml; json with --json)')
@@ -41,6 +47,31 @@ export function register(program: Command, context: Context): void {
       const { text } = await exportConfig(await context.config(), { format: format as 'yaml' })
       process.stdout.write(text)
     })
+}
+
+async function apply(context: Context, file: string): Promise<void> {
+  const [{ readParts }, { partOf, savePart }] = await Promise.all([
+    import('../parts-file.ts'),
+    import('../../http/parts.ts'),
+  ])
+  const parts = await readParts(file, file === '-' ? readFileSync(0, 'utf8') : undefined)
+  const app = await context.app()
+  const { raw } = await context.config()
+  const done: { kind: string; name: string; change: string }[] = []
+  for (const [kind, bodies] of [
+    ['vault', parts.vaults],
+    ['notifier', parts.notify],
+    ['job', parts.jobs],
+  ] as const)
+    for (const [name, body] of Object.entries(bodies)) {
+      const before = partOf({ app, raw }, kind, name)
+      const change =
+        before === undefined ? 'made' : JSON.stringify(before.body) === JSON.stringify(body) ? 'unchanged' : 'changed'
+      if (change !== 'unchanged' && context.options.dryRun !== true)
+        await savePart({ app, raw }, { kind, name, body, isNew: before === undefined })
+      done.push({ kind, name, change })
+    }
+  context.out.result(done, () => done.map(({ kind, name, change }) => `${kind} ${name}: ${change}`).join('\n'))
 }
 
 async function list(context: Context): Promise<void> {

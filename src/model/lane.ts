@@ -1,7 +1,7 @@
 /**
  * A lane: the log of a database, stored in small segments beside the backups while the database works. A backup that
  * tells where in the log it lies (its label `lane`), and segments without a gap from there on, can be restored to any
- * moment in between. docs/decisions/0009-lanes.md.
+ * moment in between. docs/decisions/0010-lanes.md.
  *
  * A position is a word of the engine: `1-000000000A0012B8` (timeline and LSN), `0-1-42` (GTID), `1700000000-3` (oplog).
  * Equal positions of one lineage mean the same place in the same log; that is what joins segments.

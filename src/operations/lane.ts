@@ -1,4 +1,4 @@
-/** Follows the log of a source and stores it in segments: docs/decisions/0009-lanes.md. */
+/** Follows the log of a source and stores it in segments: docs/decisions/0010-lanes.md. */
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { AppError, isAppError, toAppError, type ErrorCode } from '../base/errors.ts'

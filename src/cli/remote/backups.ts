@@ -267,7 +267,7 @@ async function allBackups({ client }: Remote, { limit, since, until, ...filter }
     found.push(...data.items)
     cursor = data.next
   } while (cursor !== undefined && found.length < (limit ?? Infinity))
-  return found.reverse()
+  return found.toReversed()
 }
 
 async function oneBackup(remote: Remote, reference: string, filter: Filter): Promise<Backup> {

@@ -68,6 +68,6 @@ function telling(client: Client, server: string): Client {
   return {
     ...client,
     call: (async (...args: Parameters<Client['call']>) => client.call(...args).catch(tell)) as Client['call'],
-    stream: (async (...args: Parameters<Client['stream']>) => client.stream(...args).catch(tell)) as Client['stream'],
+    stream: async (...args: Parameters<Client['stream']>) => client.stream(...args).catch(tell),
   }
 }

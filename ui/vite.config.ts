@@ -13,6 +13,12 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What nearly every page uses comes in one file: many small ones wait for each other.
+        codeSplitting: { groups: [{ name: 'base', test: /node_modules|ui\/src\/(app|parts|format)\// }] },
+      },
+    },
   },
   logLevel: 'warn',
 })

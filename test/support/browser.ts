@@ -103,12 +103,26 @@ export async function firstAccount(page: Page, server: RunningServer): Promise<v
   await page.getByRole('heading', { name: 'Set-up' }).waitFor()
 }
 
-export async function signIn(page: Page, server: RunningServer): Promise<void> {
+const SIGN_IN = {
+  en: { name: 'Name', password: 'Password', button: 'Sign in', menu: 'Main' },
+  de: { name: 'Name', password: 'Passwort', button: 'Anmelden', menu: 'Hauptmenü' },
+}
+
+export async function signIn(page: Page, server: RunningServer, language: 'en' | 'de' = 'en'): Promise<void> {
+  const words = SIGN_IN[language]
   await page.goto(`${server.url}/`)
-  await page.getByLabel('Name').fill('ada')
-  await page.getByLabel('Password').fill(PASSWORD)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('navigation', { name: 'Main' }).waitFor({ state: 'attached' })
+  await page.getByLabel(words.name).fill('ada')
+  await page.getByLabel(words.password).fill(PASSWORD)
+  await page.getByRole('button', { name: words.button }).click()
+  await page.locator(`nav[aria-label="${words.menu}"]`).waitFor({ state: 'attached' })
+}
+
+/** Looks again until it is so: the page's policy refuses the way in which the browser would wait for a function. */
+export async function until(what: string, check: () => Promise<boolean>, waitMs = 15_000): Promise<void> {
+  for (const end = Date.now() + waitMs; !(await check());) {
+    if (Date.now() > end) throw new Error(`this did not come true: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 40))
+  }
 }
 
 export async function picture(page: Page, name: string): Promise<void> {

@@ -85,43 +85,45 @@ export function Shell({ children }: { children: ComponentChildren }) {
       >
         {t.skip}
       </a>
-      <div class="topbar">
-        <Brand />
-        <button type="button" class="btn quiet icon" aria-label={t.find} onClick={() => (finding.value = true)}>
-          <Icon name="search" />
-        </button>
-        <button
-          type="button"
-          class="btn quiet icon"
-          aria-label={t.menu}
-          aria-expanded={open.value}
-          onClick={() => (open.value = !open.value)}
-        >
-          <Icon name="menu" />
-        </button>
-      </div>
-      {open.value && <button type="button" class="veil" aria-label={t.close} onClick={() => (open.value = false)} />}
-      <header class={`side${open.value ? ' open' : ''}`}>
-        <Brand />
-        <button type="button" class="find" onClick={() => (finding.value = true)}>
-          <Icon name="search" size={15} /> {t.find} <kbd class="push">/</kbd>
-        </button>
-        <nav aria-label={t.main}>
-          {NAV.map(([name, path, , also]) => (
-            <a key={name} href={to(path)} aria-current={also.test(place.value.path) ? 'page' : undefined}>
-              <Icon name={name} size={17} />
-              {navText(name)}
-              {name === 'alerts' && openAlerts.value > 0 && <span class="badge">{openAlerts.value}</span>}
-            </a>
-          ))}
-        </nav>
-        <div class="foot">
-          <Who />
-          <span class="row tight">
-            <span class={`dot${connected.value ? '' : ' off'}`} />
-            {connected.value ? t.live : t.late}
-          </span>
-          <span>{t.times(zone)}</span>
+      <header class="bars">
+        <div class="topbar">
+          <Brand />
+          <button type="button" class="btn quiet icon" aria-label={t.find} onClick={() => (finding.value = true)}>
+            <Icon name="search" />
+          </button>
+          <button
+            type="button"
+            class="btn quiet icon"
+            aria-label={t.menu}
+            aria-expanded={open.value}
+            onClick={() => (open.value = !open.value)}
+          >
+            <Icon name="menu" />
+          </button>
+        </div>
+        {open.value && <button type="button" class="veil" aria-label={t.close} onClick={() => (open.value = false)} />}
+        <div class={`side${open.value ? ' open' : ''}`}>
+          <Brand />
+          <button type="button" class="find" onClick={() => (finding.value = true)}>
+            <Icon name="search" size={15} /> {t.find} <kbd class="push">/</kbd>
+          </button>
+          <nav aria-label={t.main}>
+            {NAV.map(([name, path, , also]) => (
+              <a key={name} href={to(path)} aria-current={also.test(place.value.path) ? 'page' : undefined}>
+                <Icon name={name} size={17} />
+                {navText(name)}
+                {name === 'alerts' && openAlerts.value > 0 && <span class="badge">{openAlerts.value}</span>}
+              </a>
+            ))}
+          </nav>
+          <div class="foot">
+            <Who />
+            <span class="row tight">
+              <span class={`dot${connected.value ? '' : ' off'}`} />
+              {connected.value ? t.live : t.late}
+            </span>
+            <span>{t.times(zone)}</span>
+          </div>
         </div>
       </header>
       <main class="main" id="main">

@@ -45,7 +45,12 @@ export function Lane({ stops }: { stops: readonly Stop[] }) {
           <line key={`${at} ${what}`} class="stop" x1={`${x * 100}%`} x2={`${x * 100}%`} y1="42" y2="56" />
         ))}
         {marks.map((time) => (
-          <text key={time} class="mark" x={`${((time - from) / span) * 100}%`} y="73">
+          <text
+            key={time}
+            class={`mark${time - from < span * 0.04 ? ' start' : ''}`}
+            x={`${((time - from) / span) * 100}%`}
+            y="73"
+          >
             {clock(time)}
           </text>
         ))}

@@ -18,8 +18,14 @@ export function stateOf(job: Pick<Row, 'state' | 'running' | 'paused' | 'enabled
   return job.state
 }
 
+/** The worst first; of very many the rest is a page of its own. */
+const SHOWN = 40
+const RANK = { bad: 0, warning: 1, unknown: 2, ok: 3 }
+
 export function JobTable({ jobs }: { jobs: Overview['jobs'] }) {
   const t = text.value
+  const many = jobs.length > SHOWN
+  const shown = many ? jobs.toSorted((a, b) => RANK[a.state] - RANK[b.state]).slice(0, SHOWN) : jobs
   return (
     <div class="scroll">
       <table class="jobs">
@@ -35,11 +41,16 @@ export function JobTable({ jobs }: { jobs: Overview['jobs'] }) {
           </tr>
         </thead>
         <tbody>
-          {jobs.map((job) => (
+          {shown.map((job) => (
             <JobRow key={job.name} job={job} />
           ))}
         </tbody>
       </table>
+      {many && (
+        <p class="more">
+          <a href={to('/backups')}>{t.rest(jobs.length - SHOWN)}</a>
+        </p>
+      )}
     </div>
   )
 }

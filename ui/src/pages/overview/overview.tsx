@@ -69,6 +69,7 @@ function Hero({ data }: { data: Overview }) {
   const t = text.value
   const { tone, mark, title } = sentence(data)
   const empty = data.worst === 'empty'
+  const next = data.nextRun ?? data.jobs.flatMap((job) => job.next ?? []).toSorted()[0]
   const actions = (
     <>
       {!empty && may('restore') && (
@@ -107,11 +108,11 @@ function Hero({ data }: { data: Overview }) {
           sub={
             <>
               {t.hero.figures(data.counts.good, data.counts.jobs, data.counts.proven)}{' '}
-              {data.nextRun === undefined ? (
+              {next === undefined ? (
                 t.hero.noNext
               ) : (
                 <>
-                  {t.hero.next} <Time at={data.nextRun} />
+                  {t.hero.next} <Time at={next} />
                 </>
               )}
             </>
@@ -147,5 +148,7 @@ function sentence(data: Overview): { tone: string; mark: string; title: string }
       mark: '▶',
       title: running.length === 1 ? t.running(running[0]?.name ?? '') : t.runningMany(running.length),
     }
+  const fresh = data.jobs.find(({ state, enabled }) => enabled && state === 'unknown')
+  if (fresh !== undefined) return { tone: 'warn', mark: '○', title: t.never(fresh.name) }
   return { tone: 'ok', mark: '✓', title: t.ok(data.counts.jobs) }
 }

@@ -23,6 +23,7 @@ const text = words({
     job: 'Job',
     any: 'All jobs',
     moments: 'Moments',
+    list: 'Backups',
     open: 'Open',
     chosen: 'Chosen',
     none: 'There is nothing to restore yet',
@@ -38,6 +39,7 @@ const text = words({
     job: 'Auftrag',
     any: 'Alle Aufträge',
     moments: 'Zeitpunkte',
+    list: 'Sicherungen',
     open: 'Öffnen',
     chosen: 'Gewählt',
     none: 'Es gibt noch nichts zurückzuholen',
@@ -145,7 +147,7 @@ function Moments({ job }: { job: string }) {
           )}
         </Panel>
       )}
-      <Panel label={t.moments}>
+      <Panel label={t.list}>
         <Listed
           of={backups}
           empty={

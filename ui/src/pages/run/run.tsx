@@ -120,7 +120,7 @@ const MARK = { running: ['run', '▶'], success: ['ok', '✓'], failed: ['bad', 
 function Stages({ run }: { run: Run }) {
   const t = text.value
   useSecond(isLive(run))
-  if (run.stages.length === 0) return <p class="pad mute">{t.waits}</p>
+  if (run.stages.length === 0) return <p class="pad mute">{isLive(run) ? t.waits : t.noStage}</p>
   return (
     <ol class="stages">
       {run.stages.map(({ stage, startedAt, endedAt, status }, at) => {

@@ -67,7 +67,7 @@ export function ExcludeTester({ source }: { source: Definition }) {
             <p>
               <b class="big">{size(found.bytes)}</b>{' '}
               <span class="soft">
-                {number(found.files)} {t.files.toLowerCase()} {t.taken}
+                {t.count(found.files)} {t.taken}
               </span>
             </p>
             <Bar
@@ -75,7 +75,7 @@ export function ExcludeTester({ source }: { source: Definition }) {
               label={`${size(found.bytes)} ${t.taken}, ${size(found.excludedBytes)} ${t.left}`}
             />
             <p class="mute small">
-              {size(found.excludedBytes)} · {number(found.excludedFiles)} {t.files.toLowerCase()} {t.left}
+              {size(found.excludedBytes)} · {t.count(found.excludedFiles)} {t.left}
             </p>
             {found.rules.length > 0 && (
               <table class="rules">

@@ -26,7 +26,7 @@ import type { Backup } from './model/backup.ts'
 import type { ExcludeTest } from './model/exclude-test.ts'
 import type { FilesSettings, Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
-import type { LaneSource, PointTarget } from './model/lane.ts'
+import type { LaneReplay, LaneSource, PointTarget } from './model/lane.ts'
 import type { Incident } from './model/incident.ts'
 import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
@@ -46,6 +46,7 @@ import {
   clusterPoint,
   databasePoint,
   databaseSource,
+  filePoint,
   databaseTarget,
   laneSource,
   trialOf,
@@ -121,6 +122,8 @@ export interface App extends AsyncDisposable {
   clusterPoint(settings: Parameters<typeof clusterPoint>[0]): Promise<PointTarget>
   /** One database of a backup and its log. */
   databasePoint(settings: DatabaseTargetSettings, from: string): Promise<PointTarget>
+  /** A file that becomes an SQLite database, of a log that holds a copy. */
+  filePoint(file: string, replace: boolean): Promise<LaneReplay>
   /** The log of the job's source, where it has one that can be followed. */
   laneSource(job: Job): Promise<LaneSource | undefined>
   /** The database is made if it is not there. */
@@ -295,6 +298,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     databaseTarget,
     clusterPoint,
     databasePoint,
+    filePoint,
     laneSource: async ({ source, name }) => laneSource(source, name),
     s3dbTarget: async (connection, how) =>
       (await import('./sources/s3db/settings.ts')).s3dbRestoreTarget(connection, how),

@@ -6,7 +6,7 @@ import { AppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { PointTarget, Reached } from '../model/lane.ts'
 import type { Vault } from '../model/vault.ts'
-import type { PointPlan } from '../operations/restore-point.ts'
+import { readPlan, type PointPlan } from '../operations/restore-point.ts'
 import type { Context } from './context.ts'
 import type { RestoreOptions } from './commands/restore.ts'
 import { databaseTargetOf } from './database-options.ts'
@@ -39,7 +39,7 @@ export async function restorePointCommand(context: Context, reference: string, o
     throw new AppError('usage.invalid', '--at and --before choose the backup themselves')
   const app = await context.app()
   const { vault, job } = await laneOf(context, options)
-  const { planPoint, readPlan, describePoint } = await import('../operations/restore-point.ts')
+  const { planPoint, describePoint } = await import('../operations/restore-point.ts')
   const { restore } = await import('../operations/restore.ts')
   const asked =
     options.before === undefined
@@ -51,6 +51,7 @@ export async function restorePointCommand(context: Context, reference: string, o
   out.note(
     `${job} as of ${describePoint(plan.point)}: ${backup === undefined ? 'a copy in the log' : backup.id}, and ${plan.segments.length} pieces of log (${bytes} bytes)`,
   )
+  if (plan.engine === 'sqlite') return fromLog(context, app, vault, plan, options)
   const { target, replay } = await pointTargetOf(context, app, vault, plan, options)
   if (backup === undefined) throw new AppError('internal.bug', 'a point without a backup')
   const how = { base: plan.base?.lane, point: plan.point, until: plan.chain.until, signal }
@@ -80,6 +81,51 @@ export async function restorePointCommand(context: Context, reference: string, o
     out.print(
       `  reached ${reached.position}: ${reached.transactions} transactions after the backup${reached.time === undefined ? '' : `, the last of ${reached.time.toISOString()}`}`,
     )
+}
+
+/** The log itself holds what a restore begins with. */
+async function fromLog(
+  context: Context,
+  app: App,
+  vault: Vault,
+  plan: PointPlan,
+  options: RestoreOptions,
+): Promise<void> {
+  const { out, signal } = context
+  const settings = databaseTargetOf(context, options, 'sqlite')
+  if (settings?.database === undefined)
+    throw new AppError('usage.invalid', 'say which file the database is restored to', {
+      hint: 'Write --to sqlite:FILE.',
+    })
+  const file = settings.database
+  const replay = await app.filePoint(file, settings.replace === true)
+  const how = { base: undefined, point: plan.point, until: plan.chain.until, signal }
+  await replay.prepare?.(readPlan(vault, plan, { signal }), how)
+  if (context.options.dryRun === true) return out.print(`dry run: create ${file}`)
+  const { recorded } = await import('../operations/recorder.ts')
+  const { run, result, error } = await recorded(
+    app.deps,
+    { kind: 'restore', job: plan.job, vault: vault.name, signal },
+    async (handle) => {
+      handle.stage('restore', file)
+      return replay.run(readPlan(vault, plan, { signal: handle.signal }), {
+        ...how,
+        signal: handle.signal,
+        onStep: (what) => handle.log('info', what),
+      })
+    },
+  )
+  out.line({
+    message_type: 'summary',
+    run_id: run.id,
+    status: run.status,
+    ...(result && { reached: result.position, last_commit: result.time, transactions: result.transactions }),
+    warnings: run.warnings,
+  })
+  if (error !== undefined) throw error
+  out.print(
+    `${out.paint('green', '✓')} restored ${file} as of ${result?.time?.toISOString() ?? ''}: ${result?.transactions ?? 0} transactions after a copy`,
+  )
 }
 
 /** The vault and the job whose log is meant. */

@@ -316,7 +316,10 @@ async function store(clock: Clock, lane: Lane, reading: LaneReading, storing: St
         else if (clock.monotonic() - open.since >= sealMs) await seal(piece.idleAt)
         continue
       }
-      if (piece.to === (open?.to ?? from) && piece.bytes.length === 0) continue
+      if (piece.to === (open?.to ?? from) && piece.bytes.length === 0) {
+        if (piece.seal === true) await seal(undefined)
+        continue
+      }
       open = added(open, piece, clock.monotonic())
       if (open.bytes >= SEAL_BYTES || piece.seal === true) await seal(undefined)
     }

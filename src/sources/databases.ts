@@ -2,7 +2,7 @@
 import { AppError } from '../base/errors.ts'
 import type { DatabaseSourceSettings, DatabaseTargetSettings } from '../model/databases.ts'
 import type { SourceSettings } from '../model/job.ts'
-import type { LaneSource, PointTarget } from '../model/lane.ts'
+import type { LaneReplay, LaneSource, PointTarget } from '../model/lane.ts'
 import type { Source, Target, Trial } from '../model/source.ts'
 import type { ClusterTargetSettings } from './postgres/cluster-target.ts'
 
@@ -54,6 +54,7 @@ export async function laneSource(settings: SourceSettings, job: string): Promise
     return (await import('./postgres/lane.ts')).postgresLane(settings, job)
   if (settings.type === 'mysql' && settings.binlog === true)
     return (await import('./mysql/lane.ts')).mariadbLane(settings)
+  if (settings.type === 'sqlite') return (await import('./sqlite/lane.ts')).sqliteLane(settings)
   return undefined
 }
 
@@ -72,6 +73,11 @@ export async function clusterPoint(settings: ClusterTargetSettings): Promise<Poi
       },
     },
   }
+}
+
+/** A file that becomes an SQLite database, out of the log alone. */
+export async function filePoint(file: string, replace: boolean): Promise<LaneReplay> {
+  return (await import('./sqlite/replay.ts')).sqliteReplay({ file, replace })
 }
 
 /** Where a database of a backup goes that is then brought forward. `from`: what it is called in the backup. */

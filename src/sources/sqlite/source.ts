@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'no
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { AppError, errno } from '../../base/errors.ts'
-import { backupDatabase } from '../../base/sqlite.ts'
+import { backupDatabase, isOpenDatabase } from '../../base/sqlite.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import { formatSize } from '../../base/units.ts'
 import type { SqliteSettings } from '../../model/databases.ts'
@@ -157,6 +157,9 @@ function refuseWhatIsNone(file: string): void {
   const head = Buffer.alloc(MAGIC.length)
   let fd: number
   try {
+    const { dev, ino } = statSync(file, { bigint: true })
+    // It is one, and closing a descriptor of it would take the locks of whoever has it open here.
+    if (isOpenDatabase(dev, ino)) return
     if (!statSync(file).isFile()) throw new AppError('source.unsupported', `${file} is not a file`)
     fd = openSync(file, 'r')
   } catch (error) {

@@ -1,0 +1,171 @@
+/**
+ * The write-ahead log of SQLite, https://www.sqlite.org/fileformat2.html#walformat: 32 bytes of head (0 magic, 4 version,
+ * 8 page size, 12 number, 16 and 20 salts, 24 and 28 sums), then frames: 24 bytes of head (0 page, 4 pages of the
+ * database after a commit or 0, 8 and 12 salts, 16 and 20 sums) and a page. Sums go on from one frame to the next.
+ */
+import { AppError } from '../../base/errors.ts'
+
+export const WAL_HEAD = 32
+export const FRAME_HEAD = 24
+
+export interface WalHead {
+  pageSize: number
+  salt1: number
+  salt2: number
+  sum1: number
+  sum2: number
+  /** Words of sums are big endian. */
+  big: boolean
+}
+
+/** Undefined: none yet, or not whole. */
+export function parseWalHead(bytes: Buffer): WalHead | undefined {
+  if (bytes.length < WAL_HEAD) return undefined
+  const magic = bytes.readUInt32BE(0)
+  if (magic !== 0x377f0682 && magic !== 0x377f0683) return undefined
+  const big = magic === 0x377f0683
+  const [sum1, sum2] = sumOf(bytes.subarray(0, 24), 0, 0, big)
+  if (sum1 !== bytes.readUInt32BE(24) || sum2 !== bytes.readUInt32BE(28)) return undefined
+  return {
+    pageSize: bytes.readUInt32BE(8),
+    salt1: bytes.readUInt32BE(16),
+    salt2: bytes.readUInt32BE(20),
+    sum1,
+    sum2,
+    big,
+  }
+}
+
+/** Where in the log somebody is. */
+export interface WalPlace {
+  salt1: number
+  salt2: number
+  /** Frames before it. */
+  frames: number
+  sum1: number
+  sum2: number
+}
+
+export const startOf = ({ salt1, salt2, sum1, sum2 }: WalHead): WalPlace => ({ salt1, salt2, frames: 0, sum1, sum2 })
+
+export interface WalTransaction {
+  pages: Map<number, Buffer>
+  /** Of the database after it. */
+  size: number
+  end: WalPlace
+}
+
+/** Whole transactions from a place on; what is not committed yet, or left from before, ends it. */
+export function* transactionsOf(bytes: Buffer, head: WalHead, from: WalPlace): Generator<WalTransaction> {
+  let pages = new Map<number, Buffer>()
+  let { sum1, sum2, frames } = from
+  const length = FRAME_HEAD + head.pageSize
+  for (let at = 0; at + length <= bytes.length; at += length) {
+    const frame = bytes.subarray(at, at + length)
+    if (frame.readUInt32BE(8) !== head.salt1 || frame.readUInt32BE(12) !== head.salt2) return
+    ;[sum1, sum2] = sumOf(frame.subarray(0, 8), sum1, sum2, head.big)
+    ;[sum1, sum2] = sumOf(frame.subarray(FRAME_HEAD), sum1, sum2, head.big)
+    if (sum1 !== frame.readUInt32BE(16) || sum2 !== frame.readUInt32BE(20)) return
+    frames += 1
+    pages.set(frame.readUInt32BE(0), frame.subarray(FRAME_HEAD))
+    const size = frame.readUInt32BE(4)
+    if (size === 0) continue
+    yield { pages, size, end: { salt1: head.salt1, salt2: head.salt2, frames, sum1, sum2 } }
+    pages = new Map()
+  }
+}
+
+function sumOf(bytes: Buffer, first: number, second: number, big: boolean): [number, number] {
+  let [a, b] = [first, second]
+  for (let at = 0; at + 8 <= bytes.length; at += 8) {
+    a = (a + (big ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at)) + b) >>> 0
+    b = (b + (big ? bytes.readUInt32BE(at + 4) : bytes.readUInt32LE(at + 4)) + a) >>> 0
+  }
+  return [a, b]
+}
+
+// ── what a lane stores ──────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * `S`: a stretch of a copy of everything: u32 first page, u32 page size, u32 pages in all, then pages. `T`: a transaction:
+ * u64 and u64 milliseconds since 1970 between which it was committed, u32 pages of the database after it, u32 page size,
+ * then for each page its number and its bytes.
+ */
+export function copyRecord(first: number, pageSize: number, total: number, pages: Uint8Array): Buffer {
+  const head = Buffer.alloc(12)
+  head.writeUInt32LE(first, 0)
+  head.writeUInt32LE(pageSize, 4)
+  head.writeUInt32LE(total, 8)
+  return record('S', [head, pages])
+}
+
+export function transactionRecord(
+  { pages, size }: WalTransaction,
+  pageSize: number,
+  after: number,
+  until: number,
+): Buffer {
+  const head = Buffer.alloc(24)
+  head.writeBigUInt64LE(BigInt(after), 0)
+  head.writeBigUInt64LE(BigInt(until), 8)
+  head.writeUInt32LE(size, 16)
+  head.writeUInt32LE(pageSize, 20)
+  const parts: Uint8Array[] = [head]
+  for (const [page, bytes] of pages) {
+    const number = Buffer.alloc(4)
+    number.writeUInt32LE(page)
+    parts.push(number, bytes)
+  }
+  return record('T', parts)
+}
+
+function record(kind: string, parts: Uint8Array[]): Buffer {
+  const head = Buffer.alloc(5)
+  head.write(kind, 'latin1')
+  head.writeUInt32LE(
+    parts.reduce((sum, { length }) => sum + length, 0),
+    1,
+  )
+  return Buffer.concat([head, ...parts])
+}
+
+export type LaneRecord =
+  | { kind: 'copy'; first: number; pageSize: number; total: number; pages: Buffer }
+  | { kind: 'transaction'; after: number; until: number; size: number; pageSize: number; pages: [number, Buffer][] }
+
+export function* recordsOf(payload: Uint8Array): Generator<LaneRecord> {
+  const all = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+  const cut = (): AppError => new AppError('backup.damaged', 'a piece of the log has been cut off')
+  for (let at = 0; at < all.length;) {
+    if (at + 5 > all.length) throw cut()
+    const kind = String.fromCharCode(all[at] as number)
+    const end = at + 5 + all.readUInt32LE(at + 1)
+    if (end > all.length) throw cut()
+    const body = all.subarray(at + 5, end)
+    at = end
+    if (kind === 'S')
+      yield {
+        kind: 'copy',
+        first: body.readUInt32LE(0),
+        pageSize: body.readUInt32LE(4),
+        total: body.readUInt32LE(8),
+        pages: body.subarray(12),
+      }
+    else if (kind === 'T') {
+      const pageSize = body.readUInt32LE(20)
+      const pages: [number, Buffer][] = []
+      for (let page = 24; page < body.length; page += 4 + pageSize) {
+        if (page + 4 + pageSize > body.length) throw cut()
+        pages.push([body.readUInt32LE(page), body.subarray(page + 4, page + 4 + pageSize)])
+      }
+      yield {
+        kind: 'transaction',
+        after: Number(body.readBigUInt64LE(0)),
+        until: Number(body.readBigUInt64LE(8)),
+        size: body.readUInt32LE(16),
+        pageSize,
+        pages,
+      }
+    } else throw new AppError('backup.damaged', `the log has a record ${kind} that is not known`)
+  }
+}

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import { holdfast, scratch, summary } from '../support/holdfast.ts'
+import { pause, startLane, timelineOf, until } from '../support/pit.ts'
+import { expectedAt, timesWithin, type Written } from '../support/writer.ts'
+
+const WRITER = fileURLToPath(new URL('../support/sqlite-writer.ts', import.meta.url))
+/** Between two looks of the lane, with room for a busy machine. */
+const GRAIN_MS = 400
+
+function writing(file: string, from: number): { rows: Written[]; stop: () => Promise<void> } {
+  const child = spawn(process.execPath, [WRITER, file, String(from)], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const rows: Written[] = []
+  let rest = ''
+  child.stdout.on('data', (text: Buffer) => {
+    const lines = (rest + text.toString()).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      const [id = 0, before = 0, after = 0] = line.split(' ').map(Number)
+      rows.push({ id, before, after })
+    }
+  })
+  return {
+    rows,
+    async stop() {
+      child.stdin.end()
+      await once(child, 'close')
+    },
+  }
+}
+
+test('SQLite: every moment is restored while another process writes, also over kills of the lane and of its log', async (t) => {
+  const hf = holdfast(scratch(t, 'pit'))
+  const file = join(hf.dir, 'shop.db')
+  using database = new DatabaseSync(file, { timeout: 30_000 })
+  database.exec('pragma journal_mode = wal; create table t (id integer primary key, pad text)')
+  writeFileSync(
+    join(hf.dir, 'holdfast.yaml'),
+    `vaults: { v: { storage: ./vault, format: archive } }
+server: { dataDir: ./data }
+jobs: { shop: { source: { type: sqlite, file: ${file} }, vaults: [v] } }
+`,
+  )
+  let lane = await startLane(hf, 'shop')
+  t.after(() => lane.child.kill('SIGKILL'))
+  const writer = writing(file, 1)
+  await until('a first window', async () => (await timelineOf(hf, 'shop')).windows.length === 1)
+  for (let kills = 0; kills < 2; kills += 1) {
+    await pause(1500)
+    lane.child.kill('SIGKILL')
+    await lane.ended
+    lane = await startLane(hf, 'shop')
+  }
+  const there = Date.now()
+  await until('the lane again', async () => Date.parse((await timelineOf(hf, 'shop')).windows[0]?.to ?? '') > there)
+  // Others put the log into the database and begin it anew: with the lane there, nothing is lost.
+  for (let n = 0; n < 20; n += 1) {
+    database.exec('pragma wal_checkpoint(passive)')
+    await pause(60)
+  }
+  // More log than is kept: it is put into the database by the lane itself.
+  database.exec(
+    'create table bulk as with recursive c (n) as (select 1 union all select n + 1 from c where n < 9000) select n, hex(randomblob(400)) as pad from c',
+  )
+  await pause(1500)
+  await writer.stop()
+  const { rows } = writer
+  const last = rows.at(-1)?.after ?? 0
+  await until('the end', async () => Date.parse((await timelineOf(hf, 'shop')).windows.at(-1)?.to ?? '') > last + 500)
+  const shown = await timelineOf(hf, 'shop')
+  assert.equal(shown.windows.length, 1, `kills make no gap: ${JSON.stringify(shown)}`)
+
+  let unseen = 0
+  const restored = async (at: string): Promise<{ count: number; most: number; reached: number } | undefined> => {
+    const to = join(hf.dir, `copy-${Math.random()}.db`)
+    const done = await hf.run(['restore', '--at', at, '--to', `sqlite:${to}`, '--json'])
+    if (done.code === 10 && /nobody looked at the log between/.test(done.stderr)) {
+      unseen += 1
+      return undefined
+    }
+    assert.equal(done.code, 0, done.stderr)
+    using copy = new DatabaseSync(to)
+    const { count, most } = copy.prepare('select count(*) as count, coalesce(max(id), 0) as most from t').get() ?? {}
+    return {
+      count: Number(count),
+      most: Number(most),
+      reached: Date.parse(String(summary(done.stdout)['last_commit'])),
+    }
+  }
+  const from = Date.parse(shown.windows[0]?.from ?? '')
+  let exact = 0
+  for (const time of timesWithin(from, last, 40, 5)) {
+    const found = await restored(time.toISOString())
+    if (found === undefined) continue
+    exact += 1
+    const { count, most, reached } = found
+    assert.equal(count, most, 'no row is missing in between')
+    assert.ok(reached <= time.getTime())
+    const least = expectedAt(rows, time.getTime() - GRAIN_MS).least
+    const limit = expectedAt(rows, time.getTime()).most
+    assert.ok(count >= least && count <= limit, `${time.toISOString()}: ${count} rows, ${least} to ${limit} expected`)
+  }
+  assert.ok(exact >= 20, `${unseen} moments lay in the time when the lane was killed`)
+  assert.equal((await restored('latest'))?.count, rows.length)
+  for (const at of ['2020-01-01T00:00:00Z', '2100-01-01T00:00:00Z']) {
+    const refused = await hf.run(['restore', '--at', at, '--to', `sqlite:${join(hf.dir, 'never.db')}`])
+    assert.equal(refused.code, 10, refused.stderr)
+  }
+
+  // A log that was begun anew while nobody looked is a gap, and everything is copied again.
+  lane.child.kill('SIGKILL')
+  await lane.ended
+  database.exec(
+    "insert into t values (-1, 'unseen'); pragma wal_checkpoint(truncate); insert into t values (-2, 'x'); pragma wal_checkpoint(truncate); insert into t values (-3, 'x')",
+  )
+  lane = await startLane(hf, 'shop')
+  await until('a second window', async () => (await timelineOf(hf, 'shop')).windows.length === 2)
+  assert.equal((await timelineOf(hf, 'shop')).gaps.length, 1)
+  assert.equal((await restored('latest'))?.count, rows.length + 3)
+  lane.child.kill('SIGTERM')
+  const ended = await lane.ended
+  assert.match(ended.stderr, /points in time have a gap/)
+})

@@ -3,7 +3,7 @@
  * tells where in the log it lies (its label `lane`), and segments without a gap from there on, can be restored to any
  * moment in between. docs/decisions/0010-lanes.md.
  *
- * A position is a word of the engine: `1-000000000A0012B8` (timeline and LSN), `0-1-42` (GTID), `1700000000-3` (oplog).
+ * A position is a word of the engine: `1-000000000A0012B8` (timeline and LSN), `0-1-42` (GTID).
  * Equal positions of one lineage mean the same place in the same log; that is what joins segments.
  */
 import type { ReportWarning } from './progress.ts'

@@ -130,10 +130,6 @@ function positionOf(engine: string, text: string): string | undefined {
     return `0-${`${(found[1] ?? '').padStart(8, '0')}${(found[2] ?? '').padStart(8, '0')}`.toUpperCase()}`
   }
   if (engine === 'mysql' && /^\d+-\d+-\d+([,+]\d+-\d+-\d+)*$/.test(text)) return text.replaceAll(',', '+')
-  if (engine === 'mongodb') {
-    const found = /^(?:ts:)?(\d{9,10})[:,-](\d+)$/.exec(text)
-    return found === null ? undefined : `${found[1]}-${found[2]}`
-  }
   return undefined
 }
 

@@ -163,18 +163,7 @@ export function needless(
       if (at === to && lineage === chain.lineage && within(chain.engine, at, { from: from.position, to: chain.to }))
         needed.add(name)
   }
-  for (const base of kept) for (const name of ownNeed(base, chains)) needed.add(name)
   return all.filter(({ name }) => !needed.has(name))
-}
-
-/** Some backups are of one moment only with the log that was written while they were made. */
-function ownNeed(base: BaseAt, chains: readonly Chain[]): string[] {
-  if (base.lane.engine !== 'mongodb') return []
-  return chains
-    .filter((chain) => belongs(base, chain))
-    .flatMap((chain) => segmentsFrom(chain, base.lane.from))
-    .filter(({ from }) => (comparePositions('mongodb', from, base.lane.to) ?? -1) <= 0)
-    .map(({ name }) => name)
 }
 
 /** The part of a chain that has to stay; undefined: none. */

@@ -6,8 +6,6 @@ export function comparePositions(engine: string, a: string, b: string): number |
       return comparePostgres(a, b)
     case 'mysql':
       return compareGtids(a, b)
-    case 'mongodb':
-      return compareNumbers(a, b)
     case 'sqlite':
       return compareSqlite(a, b)
     default:
@@ -45,13 +43,6 @@ export function gtidMap(position: string): Map<string, bigint> {
     if (domain !== undefined && sequence !== undefined && /^\d+$/.test(sequence)) map.set(domain, BigInt(sequence))
   }
   return map
-}
-
-/** `SECONDS-COUNTER` */
-function compareNumbers(a: string, b: string): number {
-  const [highA = 0, lowA = 0] = a.split('-').map(Number)
-  const [highB = 0, lowB = 0] = b.split('-').map(Number)
-  return Math.sign(highA === highB ? lowA - lowB : highA - highB)
 }
 
 /** `GENERATION-TRANSACTION` */

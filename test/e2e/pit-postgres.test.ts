@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, test, type TestContext } from 'node:test'
 import { clusterReplay } from '../../src/sources/postgres/cluster-replay.ts'
 import { planPoint, readPlan } from '../../src/operations/restore-point.ts'
 import { openWire, type Wire } from '../../src/sources/postgres/wire.ts'
@@ -93,6 +93,12 @@ function place(dir: string, name: string): string {
   mkdirSync(folder)
   if (nobody.uid !== undefined) chownSync(folder, nobody.uid, nobody.gid)
   return folder
+}
+
+/** The folder is gone by the time that the test ends. */
+function killAfter(t: TestContext, folder: string): void {
+  const pid = Number(readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n')[0])
+  t.after(() => process.kill(pid, 'SIGQUIT'))
 }
 
 interface Shown {
@@ -233,3 +239,74 @@ test(
     assert.equal(server.sql('postgres', slots), '0')
   },
 )
+
+test('driver:postgres: the log goes on over a failover to a standby, and onto its timeline', { skip }, async (t) => {
+  const hf = holdfast(scratch(t, 'pit'))
+  configure(hf, server)
+  await using wire = await wireTo(server)
+  await wire.query('create table f (id int primary key); insert into f select generate_series(1, 100)')
+  let lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+  t.after(() => lane.child.kill('SIGKILL'))
+  await until('the vault', async () => existsSync(join(hf.dir, 'vault', 'holdfast-vault.json')))
+  await until('a first window', async () => (await timeline(hf)).windows.length === 1)
+
+  const standby = join(place(hf.dir, 'standby'), 'data')
+  assert.equal((await hf.run(['restore', 'latest', '--to', standby])).code, 0)
+  writeFileSync(join(standby, 'standby.signal'), '')
+  appendFileSync(
+    join(standby, 'postgresql.auto.conf'),
+    `primary_conninfo = 'host=127.0.0.1 port=${server.port} user=admin password=${PASSWORD}'\n`,
+  )
+  const second = copyOf(standby)
+  second.start()
+  killAfter(t, standby)
+  await wire.query('insert into f select generate_series(101, 200)')
+  await pause(800)
+  lane.child.kill('SIGTERM')
+  await lane.ended
+  const [[[now = ''] = []] = []] = await wire.query('select pg_current_wal_lsn()')
+  await until('the standby', async () => second.sql(`select pg_last_wal_replay_lsn() >= '${now}'`) === 't')
+  second.sql('select pg_promote()')
+  await until('the promotion', async () => second.sql('select pg_is_in_recovery()') === 'f')
+  second.sql('insert into f select generate_series(201, 300)')
+
+  // The socket of the copy is what it listens on beside; the job is told of the new server.
+  writeFileSync(
+    join(hf.dir, 'holdfast.yaml'),
+    `vaults: { v: { storage: ./vault, format: archive } }
+server: { dataDir: ./data }
+jobs: { shop: { source: { type: postgres, method: physical, host: ${join(standby, '..')}, port: 5999, user: admin, password: ${PASSWORD} }, vaults: [v] } }
+`,
+  )
+  lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+  const since = Date.now()
+  await until(
+    'the lane on the new server',
+    async () => Date.parse((await timeline(hf)).windows.at(-1)?.to ?? '') > since,
+  )
+  second.sql('insert into f select generate_series(301, 400)')
+  await pause(1500)
+  const shown = await timeline(hf)
+  assert.equal(shown.windows.length, 1, JSON.stringify(shown))
+  lane.child.kill('SIGTERM')
+  const ended = await lane.ended
+  assert.doesNotMatch(ended.stderr, /gap/)
+
+  const to = join(place(hf.dir, 'after'), 'data')
+  const done = await hf.run(['restore', '--at', 'latest', '--to', to])
+  assert.equal(done.code, 0, done.stderr)
+  const copy = copyOf(to)
+  copy.start()
+  killAfter(t, to)
+  await until('the end of the log', async () => copy.sql('select pg_is_in_recovery()') === 'f')
+  assert.equal(copy.sql('select count(*), max(id) from f'), '400|400')
+  assert.equal(copy.sql('select timeline_id from pg_control_checkpoint()') >= '2', true)
+
+  // The old server went on after the new one had left it: what it has now is another history.
+  configure(hf, server)
+  await wire.query('insert into f select generate_series(1001, 1100)')
+  lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+  await until('a gap', async () => (await timeline(hf)).windows.length === 2)
+  lane.child.kill('SIGTERM')
+  assert.match((await lane.ended).stderr, /points in time have a gap/)
+})

@@ -1,7 +1,7 @@
 /**
  * The write-ahead log of an SQLite database as a lane. A read transaction of ours keeps others from beginning the log
  * anew before it is copied: held at a place in the log it bars that; held with the log wholly in the database it bars
- * the next copying into it (docs/decisions/0009-lanes.md). Where nothing bars it, as while this does not run, salts and sums tell
+ * the next copying into it (docs/decisions/0010-lanes.md). Where nothing bars it, as while this does not run, salts and sums tell
  * whether the log still goes on; if not, everything is copied once more.
  */
 import { randomBytes } from 'node:crypto'

@@ -3,7 +3,7 @@
  *
  *   --quick           a tenth of the files, 1 GiB instead of 8, one run each: about a minute or two
  *   --only NAMES      of the cases, such as zstd,restore,list, or repo for all of repositories
- *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, start, s3db
+ *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, api, start, s3db
  *   --runs N          turns of each command (3)
  *   --dir FOLDER      for material, vaults and results (default: holdfast-bench in the folder for temporary files)
  *   --write FILE      put the result into this Markdown file, below its `<!-- results -->` mark
@@ -12,6 +12,7 @@ import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { apiFigures } from './api.ts'
 import { casesFor, startCases, vaultOfMany, type Case } from './cases.ts'
 import { largeFile, mixedTree, type Material } from './material.ts'
 import { compare, medians } from './measure.ts'
@@ -51,6 +52,7 @@ try {
   if (!quick && wants(values.on, 'small')) onMaterial('1 GiB file', largeFile(dir, 1))
   if (wants(values.on, 'large')) onMaterial(quick ? '1 GiB file' : '8 GiB file', largeFile(dir, quick ? 1 : 8))
   if (wants(values.on, 'service')) console.log(serviceFigures(work))
+  if (wants(values.on, 'api')) console.log(await apiFigures(work, quick ? 10 : 60))
   if (wants(values.on, 'start')) await onStart()
 } finally {
   rmSync(work, { recursive: true, force: true })

@@ -207,7 +207,57 @@ export function recurrencesOf(app: App): Recurrence[] {
 export function nextDue(app: App, recurrence: Recurrence): Date | undefined {
   const now = app.clock.now()
   const paused = app.history().service.state(recurrence.name)?.pausedUntil
-  return timesOfRecurrence(recurrence).next(paused !== undefined && paused > now ? paused : now)
+  return dueAfter(recurrence, now, paused, 1)[0]
+}
+
+interface Ahead {
+  from: number
+  /** All times from then up to here are known. */
+  until: number
+  times: Date[]
+}
+
+const ahead = new Map<string, Ahead>()
+const AHEAD_MS = 26 * 3_600_000
+/** Of what comes each minute not all of the next day is wanted. */
+const MOST_AHEAD = 60
+
+/** The next times of a schedule, a pause considered; kept, as of a thousand schedules each look would cost too much. */
+export function dueAfter(
+  recurrence: Pick<Recurrence, 'schedule'>,
+  now: Date,
+  paused: Date | undefined,
+  most: number,
+): Date[] {
+  if (paused !== undefined && paused > now) {
+    const next = timesOfRecurrence(recurrence).next(paused)
+    return next === undefined ? [] : [next]
+  }
+  const key = JSON.stringify(recurrence.schedule)
+  const time = now.getTime()
+  let known = ahead.get(key)
+  let found = known?.times.filter((one) => one > now) ?? []
+  if (known === undefined || known.from > time || found.length === 0 || known.until < time + AHEAD_MS / 2) {
+    known = timesAhead(recurrence, now)
+    if (ahead.size > 20_000) ahead.clear()
+    ahead.set(key, known)
+    found = known.times
+  }
+  return found.slice(0, most)
+}
+
+function timesAhead(recurrence: Pick<Recurrence, 'schedule'>, now: Date): Ahead {
+  const computed = timesOfRecurrence(recurrence)
+  const end = now.getTime() + AHEAD_MS
+  const times: Date[] = []
+  let next = computed.next(now)
+  // The next one in any case, however far it is.
+  while (next !== undefined && times.length < MOST_AHEAD && (times.length === 0 || next.getTime() <= end)) {
+    times.push(next)
+    next = computed.next(next)
+  }
+  const until = next === undefined ? Infinity : times.length === MOST_AHEAD ? Infinity : end
+  return { from: now.getTime(), until, times }
 }
 
 function ofJob(job: Job): Recurrence[] {

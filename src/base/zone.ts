@@ -12,11 +12,24 @@ const DAY_MS = 86_400_000
 const formats = new Map<string, Intl.DateTimeFormat>()
 const years = new Map<string, Transition[]>()
 
-export const systemTimezone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone
+let own: { variable: string | undefined; zone: string } | undefined
+
+/** Asked once: the answer takes a tenth of a millisecond, and of a thousand jobs each wants it. */
+export function systemTimezone(): string {
+  const variable = process.env['TZ']
+  if (own === undefined || own.variable !== variable)
+    own = { variable, zone: Intl.DateTimeFormat().resolvedOptions().timeZone }
+  return own.zone
+}
+
+const known = new Set<string>()
 
 export function isTimezone(zone: string): boolean {
+  if (known.has(zone)) return true
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
+    if (new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone === '') return false
+    known.add(zone)
+    return true
   } catch {
     return false
   }

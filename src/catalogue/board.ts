@@ -24,11 +24,16 @@ interface BackupRow {
 }
 
 const SIZES = 20
+/** Of the time that making it took: at most a tenth of a core goes into it. */
+const REST = 9
 const GOOD: readonly RunStatus[] = ['success', 'warning']
 
 export function boardOf(database: Database): (since: Date) => Map<string, JobFigures> {
   const sql = {
     newest: database.prepare(`SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = 'event'`),
+    changed: database.prepare(
+      `SELECT 1 FROM event WHERE id > ? AND type IN ('run.created', 'run.stage', 'run.finished', 'backup.added', 'backup.removed') LIMIT 1`,
+    ),
     recent: database.prepare(
       `SELECT id, job, status, created_at, ended_at FROM run WHERE kind = 'backup' AND created_at >= ? ORDER BY created_at`,
     ),
@@ -44,11 +49,16 @@ export function boardOf(database: Database): (since: Date) => Map<string, JobFig
          body ->> '$.sourceBytes' AS source, body ->> '$.storedBytes' AS stored FROM backup ORDER BY time`,
     ),
   }
-  let kept: { key: string; board: Map<string, JobFigures> } | undefined
+  const open = new Set<string>()
+  let kept: { event: number; since: number; until: number; board: Map<string, JobFigures> } | undefined
 
   return (since) => {
-    const key = `${(sql.newest.get() as { id: number }).id} ${since.getTime()}`
-    if (kept?.key === key) return kept.board
+    const begun = performance.now()
+    const event = (sql.newest.get() as { id: number }).id
+    if (kept?.since === since.getTime()) {
+      // What took long is not made anew with every change: that would be all that is done while many runs work.
+      if (begun < kept.until || sql.changed.get(kept.event) === undefined) return markOpen(kept.board)
+    }
     const board = new Map<string, JobFigures>()
     const of = (job: string): JobFigures => {
       const figures = board.get(job) ?? empty()
@@ -67,10 +77,23 @@ export function boardOf(database: Database): (since: Date) => Map<string, JobFig
       figures.lastRun ??= lastOf(job, false)
       figures.lastGood ??= lastOf(job, true)
     }
-    for (const { id, job } of sql.open.all() as { id: string; job: string }[]) of(job).open = id
     for (const row of sql.backups.iterate() as IterableIterator<unknown>)
       count(of((row as BackupRow).job), row as BackupRow)
-    kept = { key, board }
+    const now = performance.now()
+    kept = { event, since: since.getTime(), until: now + REST * (now - begun), board }
+    return markOpen(board)
+  }
+
+  /** What works now is asked each time: whoever has started a run wants to see it. */
+  function markOpen(board: Map<string, JobFigures>): Map<string, JobFigures> {
+    for (const job of open) delete board.get(job)?.open
+    open.clear()
+    for (const { id, job } of sql.open.all() as { id: string; job: string }[]) {
+      const figures = board.get(job) ?? empty()
+      board.set(job, figures)
+      figures.open = id
+      open.add(job)
+    }
     return board
   }
 

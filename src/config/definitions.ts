@@ -154,7 +154,7 @@ export function unhideSecrets(body: Tree, before: Tree): Tree {
 
 /** What a person can put into a configuration file; secrets stand as they are hidden. */
 export async function yamlOf(where: Section, name: string, body: Tree): Promise<string> {
-  return (await import('yaml')).stringify({ [where]: { [name]: body } }, { lineWidth: 0 })
+  return (await import('./transfer.ts')).yamlText({ [where]: { [name]: body } })
 }
 
 const schemasOf = (where: Section): Schemas => schemasAt(configSchema, [where, 'x'])

@@ -8,7 +8,7 @@ import { parseStorageUrl } from '../storage/open.ts'
 import { configJsonSchema } from './json-schema.ts'
 import { loadConfig, type LoadedConfig } from './load.ts'
 import { showConfig, shownValues } from './show.ts'
-import { exportConfig, importConfig } from './transfer.ts'
+import { exportConfig, importConfig, yamlText } from './transfer.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'holdfast-transfer-'))
 after(() => rm(folder, { recursive: true }))
@@ -156,4 +156,12 @@ test('the JSON Schema describes every key, with secrets as texts and profiles as
   assert.ok(!JSON.stringify(profile).includes('"required":['))
   assert.ok(JSON.stringify(profile).includes('"extends"'))
   assert.ok(JSON.stringify(schema.properties['jobs']).includes('"required":['))
+})
+
+test('what is no character of YAML is written so that every reader takes it', async () => {
+  const tree = { jobs: { a: { description: 'odd \u0081 and \u007f, "quoted"', 'k\u0090': 'plain' } } }
+  const text = await yamlText(tree)
+  // oxlint-disable-next-line no-control-regex
+  assert.doesNotMatch(text, /[\u007f-\u0084\u0086-\u009f]/)
+  assert.deepEqual((await import('yaml')).parse(text), tree)
 })

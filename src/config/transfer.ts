@@ -95,5 +95,16 @@ const hasUrlPassword = (text: string): boolean => /:\/\/[^\s/?#:@]*:[^\s/?#]+@/.
 export async function renderConfig(tree: Tree, format: Format): Promise<string> {
   if (format === 'json') return `${JSON.stringify(tree, undefined, 2)}\n`
   if (format === 'toml') return (await import('smol-toml')).stringify(tree)
-  return (await import('yaml')).stringify(tree, { lineWidth: 0 })
+  return yamlText(tree)
+}
+
+/** Control characters that YAML does not take as they are; the library writes them so. */
+const CONTROL = /[\u007f-\u0084\u0086-\u009f]/g
+
+export async function yamlText(tree: Tree): Promise<string> {
+  const { stringify } = await import('yaml')
+  const text = stringify(tree, { lineWidth: 0 })
+  if (text.search(CONTROL) < 0) return text
+  const quoted = stringify(tree, { lineWidth: 0, defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'QUOTE_DOUBLE' })
+  return quoted.replaceAll(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

@@ -9,26 +9,40 @@ import { SECURITY_HEADERS } from './answer.ts'
 import type { Api } from './handler.ts'
 import { logTail } from './run-log.ts'
 import { backupShown } from './views/backups.ts'
-import { jobShort, seeJobs } from './views/jobs.ts'
+import { jobShort, seeJobs, type JobsSeen } from './views/jobs.ts'
 import { runShort } from './views/runs.ts'
 import { vaultShort } from './views/vaults.ts'
 
 const POLL_MS = 250
 const HEARTBEAT_MS = 10_000
 const BATCH = 500
+const KEPT_FRAMES = 1000
 /** Events that are kept for those who come back. */
 export const KEPT_EVENTS = 5000
 
-/** One look at the table for all who listen. */
-const looks = new WeakMap<Api, { newest: number; at: number }>()
+/** One look at the table, and one rendering of what is new, for all who listen. */
+interface Shared {
+  newest: number
+  lookedAt: number
+  frames: Map<number, string | undefined>
+}
+
+const shared = new WeakMap<Api, Shared>()
+
+function sharedOf(api: Api): Shared {
+  const known = shared.get(api) ?? { newest: 0, lookedAt: -Infinity, frames: new Map<number, string | undefined>() }
+  shared.set(api, known)
+  return known
+}
 
 function newestOf(api: Api): number {
+  const look = sharedOf(api)
   const now = performance.now()
-  const look = looks.get(api)
-  if (look !== undefined && now - look.at < POLL_MS / 2) return look.newest
-  const newest = api.app.history().server.events.newest()
-  looks.set(api, { newest, at: now })
-  return newest
+  if (now - look.lookedAt > POLL_MS / 2) {
+    look.newest = api.app.history().server.events.newest()
+    look.lookedAt = now
+  }
+  return look.newest
 }
 
 interface Options {
@@ -109,15 +123,23 @@ function newestOfEach(batch: readonly StoredEvent[]): StoredEvent[] {
   return [...kept.values()]
 }
 
+/** Rendered once, however many listen. */
 function* framesOf(api: Api, batch: readonly StoredEvent[]): Generator<string> {
-  const seen = batch.some(({ type }) => type.startsWith('job') || type.startsWith('vault')) ? seeJobs(api) : undefined
+  const { frames } = sharedOf(api)
+  let seen: JobsSeen | undefined
   for (const event of batch) {
-    const data = dataOf(api, event, seen)
-    if (data !== undefined) yield frame(event.type, data, event.id)
+    if (!frames.has(event.id)) {
+      if (event.type.startsWith('job') || event.type.startsWith('vault')) seen ??= seeJobs(api)
+      const data = dataOf(api, event, seen)
+      frames.set(event.id, data === undefined ? undefined : frame(event.type, data, event.id))
+      if (frames.size > KEPT_FRAMES) frames.delete(frames.keys().next().value ?? 0)
+    }
+    const text = frames.get(event.id)
+    if (text !== undefined) yield text
   }
 }
 
-function dataOf(api: Api, { type, key }: StoredEvent, seen: ReturnType<typeof seeJobs> | undefined): unknown {
+function dataOf(api: Api, { type, key }: StoredEvent, seen: JobsSeen | undefined): unknown {
   const { app } = api
   const catalogue = app.history()
   if (type.startsWith('run.')) {

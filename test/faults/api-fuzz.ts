@@ -68,7 +68,7 @@ server: { listen: '127.0.0.1:0', dataDir: ./state, roots: [./root], drain: 0s }
 
 async function schemathesis(cwd: string, url: string, token: string, seconds: number, seed: number): Promise<Fuzzed> {
   const args = ['run', `${url}/api/openapi.json`, '-H', `Authorization: Bearer ${token}`, '--checks', CHECKS]
-  args.push('--exclude-path-regex', LEFT_OUT, '--workers', '1', '--request-timeout', '20', '--rate-limit', '45/s')
+  args.push('--exclude-path-regex', LEFT_OUT, '--workers', '1', '--request-timeout', '60', '--rate-limit', '45/s')
   args.push('--suppress-health-check', 'all', '--seed', String(seed), '--max-time', String(seconds), '--no-color')
   if (seconds <= 60) args.push('--max-examples', '5', '--phases', 'examples,coverage,fuzzing')
   else args.push('--max-examples', '1000')

@@ -89,12 +89,12 @@ export function registerJobs(program: Command, remote: Remote): void {
       out.result(items, () =>
         table(
           ['NAME', 'SCHEDULE', 'ZONE', 'NEXT (UTC)', ''],
-          items.map(({ name, spec, timezone = '', next, pausedUntil, pauseReason }) => [
+          items.map(({ name, spec, timezone = '', next, paused, pauseReason }) => [
             name,
             spec,
             timezone,
             next?.slice(0, 19) ?? 'never',
-            pausedUntil === undefined ? '' : `paused${pauseReason === undefined ? '' : `: ${pauseReason}`}`,
+            !paused ? '' : `paused${pauseReason === undefined ? '' : `: ${pauseReason}`}`,
           ]),
         ),
       )

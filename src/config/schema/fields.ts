@@ -58,7 +58,7 @@ export const size = (description: string) =>
 export const name = z
   .string()
   .regex(
-    /^[^./\\\u0000-\u001f\u007f-][^/\\\u0000-\u001f\u007f]{0,99}$/,
+    /^[^./\\\u0000-\u001f\u007f-\u009f-][^/\\\u0000-\u001f\u007f-\u009f]{0,99}$/,
     'must be a name: no slash, no leading dot or dash',
   )
 

@@ -50,7 +50,8 @@ export const scheduleRow = z.strictObject({
   spec: z.string(),
   timezone: z.string().optional(),
   next: time.optional(),
-  pausedUntil: time.optional(),
+  paused: z.boolean(),
+  pausedUntil: time.optional().describe('Absent: until it is resumed.'),
   pauseReason: z.string().optional(),
 })
 

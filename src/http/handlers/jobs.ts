@@ -8,7 +8,7 @@ import type { Job } from '../../model/job.ts'
 import type { Recurrence } from '../../model/service.ts'
 import { applyPrune, planPrune } from '../../operations/prune.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
-import { nextDue, recurrencesOf } from '../../service.ts'
+import { dueAfter, recurrencesOf } from '../../service.ts'
 import type { jobRoutes } from '../contract/jobs.ts'
 import { cronText } from '../cron-text.ts'
 import { pageOf } from '../cursor.ts'
@@ -169,7 +169,7 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
       const now = app.clock.now()
       const items = recurrencesOf(app).map((one) => {
         const { pausedUntil, pauseReason } = states.get(one.name) ?? {}
-        const next = nextDue(app, one)
+        const [next] = dueAfter(one, now, pausedUntil, 1)
         const paused = pausedUntil !== undefined && pausedUntil > now
         return {
           name: one.name,
@@ -179,7 +179,9 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
           spec: 'cron' in one.schedule ? one.schedule.cron : `every ${one.schedule.everyMs / 3_600_000} h`,
           ...('cron' in one.schedule && { timezone: one.schedule.timezone ?? systemTimezone() }),
           ...(next && { next }),
-          ...(paused && { pausedUntil, ...(pauseReason !== undefined && { pauseReason }) }),
+          paused,
+          ...(paused && pausedUntil.getTime() !== FOREVER.getTime() && { pausedUntil }),
+          ...(paused && pauseReason !== undefined && { pauseReason }),
         }
       })
       return { items }

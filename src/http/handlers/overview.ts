@@ -6,8 +6,7 @@ import { isTimezone, offsetAt, systemTimezone } from '../../base/zone.ts'
 import { hideSecrets, partsOfFile } from '../../config/definitions.ts'
 import type { Tree } from '../../config/key-path.ts'
 import type { Incident } from '../../model/incident.ts'
-import { timesOfRecurrence } from '../../jobs/scheduler.ts'
-import { nextDue, recurrencesOf } from '../../service.ts'
+import { dueAfter, recurrencesOf } from '../../service.ts'
 import { sendText } from '../answer.ts'
 import type { overviewRoutes } from '../contract/overview.ts'
 import type { Api, Handlers } from '../handler.ts'
@@ -16,6 +15,7 @@ import { jobShort, seeJobs, stripOf, type JobsSeen } from '../views/jobs.ts'
 import { vaultShort } from '../views/vaults.ts'
 
 const DAY_MS = 86_400_000
+const QUARTER_MS = 900_000
 /** Of one schedule that comes each minute nobody wants to see all. */
 const MOST_EACH = 24
 const SEVERITY: Incident['kind'][] = [
@@ -37,8 +37,7 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
         throw new AppError('request.invalid', `query.timezone: ${query.timezone} is no time zone`)
       const seen = seeJobs(api)
       const { now } = seen
-      const dayOf = (time: Date): number =>
-        Math.floor((time.getTime() + offsetAt(query.timezone, time.getTime())) / DAY_MS)
+      const dayOf = dayIn(query.timezone)
       const jobs = Object.values(app.settings.jobs)
         .sort((a, b) => a.name.localeCompare(b.name))
         .map((job) => {
@@ -57,7 +56,7 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
         )
       const running = jobs.filter((job) => job.running !== undefined).length
       const enabled = jobs.filter((job) => job.enabled)
-      const upcoming = upcomingOf(api, now)
+      const upcoming = upcomingOf(api, seen)
       const states = new Set(enabled.map(({ state }) => state))
       return {
         worst:
@@ -164,23 +163,33 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
   }
 }
 
+/** The number of the day that a time falls on; the zone is asked once for each quarter of an hour. */
+function dayIn(timezone: string): (time: Date) => number {
+  const offsets = new Map<number, number>()
+  return (time) => {
+    const quarter = Math.floor(time.getTime() / QUARTER_MS)
+    let offset = offsets.get(quarter)
+    if (offset === undefined) {
+      offset = offsetAt(timezone, time.getTime())
+      offsets.set(quarter, offset)
+    }
+    return Math.floor((time.getTime() + offset) / DAY_MS)
+  }
+}
+
 export function vaultsOf(api: Api, seen: JobsSeen) {
   return Object.values(api.app.settings.vaults)
     .sort((a, b) => a.name.localeCompare(b.name))
     .map((vault) => vaultShort(api, vault, seen))
 }
 
-function upcomingOf({ app }: Api, now: Date) {
+function upcomingOf({ app }: Api, { now, states }: JobsSeen) {
   const until = now.getTime() + DAY_MS
-  const found = recurrencesOf(app).flatMap((one) => {
-    const times = timesOfRecurrence(one)
-    const all = []
-    let at = nextDue(app, one)
-    while (at !== undefined && at.getTime() < until && all.length < MOST_EACH) {
-      all.push({ job: one.job, kind: one.kind, at })
-      at = times.next(at)
-    }
-    return all
-  })
-  return found.sort((a, b) => a.at.getTime() - b.at.getTime())
+  return recurrencesOf(app)
+    .flatMap((one) =>
+      dueAfter(one, now, states.get(one.name)?.pausedUntil, MOST_EACH)
+        .filter((at) => at.getTime() < until)
+        .map((at) => ({ job: one.job, kind: one.kind, at })),
+    )
+    .sort((a, b) => a.at.getTime() - b.at.getTime())
 }

@@ -1,11 +1,11 @@
 /** Jobs as lists and pages show them. */
-import { parseCron } from '../../base/cron.ts'
 import { systemTimezone } from '../../base/zone.ts'
 import { redact } from '../../base/redact.ts'
 import type { JobFigures, RunMark } from '../../model/board.ts'
 import type { Incident } from '../../model/incident.ts'
 import type { Job, SourceSettings } from '../../model/job.ts'
 import type { RecurrenceState } from '../../model/service.ts'
+import { dueAfter } from '../../service.ts'
 import { stateOf } from '../../operations/incidents.ts'
 import type { Served } from '../contract/index.ts'
 import { cronText } from '../cron-text.ts'
@@ -44,7 +44,7 @@ export function jobShort({ app }: Api, job: Job, seen: JobsSeen): JobShort {
   const recurrence = seen.states.get(`${name}/backup`)
   const pausedUntil = recurrence?.pausedUntil
   const paused = pausedUntil !== undefined && pausedUntil > seen.now
-  const next = job.enabled && schedule ? nextOf(schedule, paused ? pausedUntil : seen.now) : undefined
+  const next = job.enabled && schedule ? dueAfter({ schedule }, seen.now, pausedUntil, 1)[0] : undefined
   const timezone = schedule?.timezone ?? systemTimezone()
   return {
     name,
@@ -70,21 +70,6 @@ export function jobShort({ app }: Api, job: Job, seen: JobsSeen): JobShort {
     backups: figures?.backups ?? 0,
     ...(figures?.sizes.at(-1) !== undefined && { size: figures.sizes.at(-1) }),
   }
-}
-
-const nexts = new Map<string, { after: number; next: Date | undefined }>()
-
-/** Computed once until it has passed: of a thousand jobs each look would cost too much. */
-function nextOf({ cron, timezone }: NonNullable<Job['schedule']>, after: Date): Date | undefined {
-  const key = `${timezone ?? ''} ${cron}`
-  const kept = nexts.get(key)
-  const time = after.getTime()
-  if (kept !== undefined && kept.after <= time && (kept.next === undefined || kept.next.getTime() > time))
-    return kept.next
-  const next = parseCron(cron, timezone ?? systemTimezone()).next(after)
-  if (nexts.size > 5000) nexts.clear()
-  nexts.set(key, { after: time, next })
-  return next
 }
 
 const markShown = ({ id, status, at, endedAt }: RunMark): RunMark => ({ id, status, at, ...(endedAt && { endedAt }) })

@@ -31,7 +31,19 @@ export function words<T>(all: Record<Language, NoInfer<T>> & { en: T }): Readonl
 /** `1 run`, `2 runs` */
 export const count = (n: number, one: string, many: string): string => `${number(n)} ${n === 1 ? one : many}`
 
-export const number = (n: number): string => n.toLocaleString(language.value)
+const numbers = new Map<string, Intl.NumberFormat>()
+
+/** Making a format costs more than a hundred uses of it. */
+export function number(n: number, digits?: number): string {
+  const key = `${language.value} ${digits}`
+  let format = numbers.get(key)
+  if (format === undefined) {
+    const exactly = digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits }
+    format = new Intl.NumberFormat(language.value, exactly)
+    numbers.set(key, format)
+  }
+  return format.format(n)
+}
 
 /** Words for names that others may add to, such as kinds of sources: one that is not there is undefined. */
 export const byName = (named: Record<string, string>): Record<string, string> => named

@@ -1,4 +1,4 @@
-import { language } from '../app/language.ts'
+import { number } from '../app/language.ts'
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
@@ -12,7 +12,7 @@ export function size(bytes: number | undefined): string {
     unit += 1
   }
   const digits = unit === 0 || value >= 100 ? 0 : value < 10 ? 2 : 1
-  const text = value.toLocaleString(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  const text = number(value, digits)
   return `${bytes < 0 ? '−' : ''}${text} ${UNITS[unit]}`
 }
 

@@ -21,10 +21,16 @@ const STEPS: [Intl.RelativeTimeFormatUnit, ms: number][] = [
   ['minute', 60_000],
 ]
 
+const relatives = new Map<string, Intl.RelativeTimeFormat>()
+
 /** `2 hours ago`, `in 5 minutes` */
 export function relative(time: string, from = now.value): string {
   const ms = new Date(time).getTime() - from
-  const format = new Intl.RelativeTimeFormat(language.value, { numeric: 'auto' })
+  let format = relatives.get(language.value)
+  if (format === undefined) {
+    format = new Intl.RelativeTimeFormat(language.value, { numeric: 'auto' })
+    relatives.set(language.value, format)
+  }
   for (const [unit, length] of STEPS)
     // Hours up to two days say more than "yesterday".
     if (Math.abs(ms) >= (unit === 'day' ? 2 * length : length)) return format.format(Math.trunc(ms / length), unit)

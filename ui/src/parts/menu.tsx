@@ -1,3 +1,4 @@
+import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useId, useRef } from 'preact/hooks'
 import { Icon, type IconName } from './icon.tsx'
@@ -25,6 +26,7 @@ export function Menu({
   const id = useId()
   const box = useRef<HTMLDivElement>(null)
   const button = useRef<HTMLButtonElement>(null)
+  const open = useSignal(false)
   const put = (): void => {
     const at = button.current?.getBoundingClientRect()
     if (at === undefined || box.current === null) return
@@ -50,6 +52,10 @@ export function Menu({
         id={id}
         popover="auto"
         class="menu"
+        onBeforeToggle={(event) => {
+          // Of a hundred menus on a page nobody opens more than one.
+          open.value = event.newState === 'open'
+        }}
         onToggle={(event) => {
           if (event.newState !== 'open') return
           put()
@@ -64,7 +70,7 @@ export function Menu({
           all[(at + step + all.length) % all.length]?.focus()
         }}
       >
-        {items.map((item, at) =>
+        {(open.value ? items : []).map((item, at) =>
           item === '-' ? (
             <hr key={at} />
           ) : (

@@ -110,7 +110,7 @@ function Moments({ job }: { job: string }) {
   const backups = usePages(
     async (cursor, signal) =>
       api.call('GET /api/v1/backups', {
-        query: { limit: 100, ...(job !== '' && { job }), ...(cursor && { cursor }) },
+        query: { limit: job === '' ? 50 : 100, ...(job !== '' && { job }), ...(cursor && { cursor }) },
         signal,
       }),
     [job],

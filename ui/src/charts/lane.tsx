@@ -16,6 +16,8 @@ const HOURS = 24
 /** Stops closer than this share one label. */
 const GROUP = 0.12
 const LABEL = 16
+/** Runs a day. */
+const OFTEN = 4
 
 const short = (text: string): string => (text.length > LABEL ? `${text.slice(0, LABEL - 1)}…` : text)
 
@@ -26,8 +28,13 @@ export function Lane({ stops }: { stops: readonly Stop[] }) {
   const placed = stops
     .map((stop) => ({ ...stop, x: (new Date(stop.at).getTime() - from) / span }))
     .filter(({ x }) => x >= 0 && x <= 1)
+  // What comes all the time is said once below, and has no label for each time.
+  const counts = new Map<string, number>()
+  for (const stop of placed) counts.set(stop.text, (counts.get(stop.text) ?? 0) + 1)
+  const often = [...counts].filter(([, n]) => n > OFTEN)
   const groups: { x: number; stops: Stop[] }[] = []
   for (const { x, ...stop } of placed) {
+    if ((counts.get(stop.text) ?? 0) > OFTEN) continue
     const last = groups.at(-1)
     if (last !== undefined && x - last.x < GROUP) last.stops.push(stop)
     else groups.push({ x, stops: [stop] })
@@ -42,7 +49,14 @@ export function Lane({ stops }: { stops: readonly Stop[] }) {
       <svg width="100%" height="78" aria-hidden="true">
         <line class="axis" x1="0" x2="100%" y1="56" y2="56" />
         {placed.map(({ at, text: what, x }) => (
-          <line key={`${at} ${what}`} class="stop" x1={`${x * 100}%`} x2={`${x * 100}%`} y1="42" y2="56" />
+          <line
+            key={`${at} ${what}`}
+            class={(counts.get(what) ?? 0) > OFTEN ? 'stop often' : 'stop'}
+            x1={`${x * 100}%`}
+            x2={`${x * 100}%`}
+            y1="42"
+            y2="56"
+          />
         ))}
         {marks.map((time) => (
           <text
@@ -67,6 +81,7 @@ export function Lane({ stops }: { stops: readonly Stop[] }) {
           </text>
         ))}
       </svg>
+      {often.length > 0 && <p class="mute small">{often.map(([what, n]) => `${what} × ${n}`).join(' · ')}</p>}
       <ul class="sr">
         {placed.map(({ at, text: what }) => (
           <li key={`${at} ${what}`}>

@@ -28,7 +28,7 @@ export function relative(time: string, from = now.value): string {
   const ms = new Date(time).getTime() - from
   let format = relatives.get(language.value)
   if (format === undefined) {
-    format = new Intl.RelativeTimeFormat(language.value, { numeric: 'auto' })
+    format = new Intl.RelativeTimeFormat(language.value, { numeric: 'auto', style: 'short' })
     relatives.set(language.value, format)
   }
   for (const [unit, length] of STEPS)

@@ -212,7 +212,7 @@ function Cart({
               <li key={item.path}>
                 <Icon name={iconOf(item)} size={14} />
                 <span class="clip" title={item.path}>
-                  {item.path}
+                  {item.name} <span class="mute">{item.path.slice(0, -item.name.length)}</span>
                 </span>
                 <button
                   type="button"

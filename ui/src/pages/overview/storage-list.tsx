@@ -2,6 +2,7 @@ import type { Answer } from '../../app/api.ts'
 import { pathOf, to } from '../../app/router.ts'
 import { Bar } from '../../charts/bar.tsx'
 import { size } from '../../format/size.ts'
+import { Tag } from '../../parts/state.tsx'
 import { text } from './text.ts'
 
 type Vault = Answer<'GET /api/v1/vaults'>['items'][number]
@@ -15,7 +16,7 @@ export function shareOf({ bytes, free, limits }: Vault): number | undefined {
 
 export const toneOfVault = (vault: Vault): 'bad' | 'warn' | 'mute' => {
   const { daysToFull, bytes, limits } = vault
-  if (vault.problem !== undefined || (shareOf(vault) ?? 0) > 0.95) return 'bad'
+  if ((shareOf(vault) ?? 0) > 0.95) return 'bad'
   const near = daysToFull !== undefined && daysToFull < 60
   return near || (limits?.warn !== undefined && (bytes ?? 0) > limits.warn) ? 'warn' : 'mute'
 }
@@ -32,13 +33,14 @@ export function StorageList({ vaults }: { vaults: Vault[] }) {
           growthPerDay !== undefined && growthPerDay !== 0
             ? t.perDay(`${growthPerDay > 0 ? '+' : ''}${size(growthPerDay)}`)
             : undefined,
-          daysToFull === undefined || daysToFull > 3650 ? undefined : t.full(Math.round(daysToFull)),
+          daysToFull === undefined || daysToFull > 730 ? undefined : t.full(Math.round(daysToFull)),
         ].filter((part) => part !== undefined)
         return (
           <li key={name}>
             <a href={to(pathOf('vaults', name))} class="clip">
               {name}
             </a>
+            {vault.problem !== undefined && <Tag tone="bad" mark="✕" text={t.trouble} title={vault.problem} />}
             <span class="num small soft">{parts.join(' · ')}</span>
             {share !== undefined && <Bar share={share} tone={toneOfVault(vault)} label={t.used(size(bytes), share)} />}
           </li>

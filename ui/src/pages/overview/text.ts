@@ -55,6 +55,7 @@ export const text = words({
     used: (text: string, share: number) => `${text}, ${Math.round(share * 100)} % of the space`,
     of: (used: string, total: string) => `${used} of ${total}`,
     unknown: 'not measured yet',
+    trouble: 'trouble',
   },
   de: {
     title: 'Übersicht',
@@ -110,5 +111,6 @@ export const text = words({
     used: (text: string, share: number) => `${text}, ${Math.round(share * 100)} % des Platzes`,
     of: (used: string, total: string) => `${used} von ${total}`,
     unknown: 'noch nicht gemessen',
+    trouble: 'Ärger',
   },
 })

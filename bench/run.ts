@@ -3,7 +3,7 @@
  *
  *   --quick           a tenth of the files, 1 GiB instead of 8, one run each: about a minute or two
  *   --only NAMES      of the cases, such as zstd,restore,list, or repo for all of repositories
- *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, api, start, s3db
+ *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, api, start, s3db, storages
  *   --runs N          turns of each command (3)
  *   --dir FOLDER      for material, vaults and results (default: holdfast-bench in the folder for temporary files)
  *   --write FILE      put the result into this Markdown file, below its `<!-- results -->` mark
@@ -59,7 +59,8 @@ try {
 }
 
 const s3db = wants(values.on, 's3db') ? await onS3db() : ''
-const text = `${describeMachine(dir)}\n${describeMaterial(used)}\n${tableOf(results, runs)}${s3db}`
+const storages = wants(values.on, 'storages') ? await onStorages() : ''
+const text = `${describeMachine(dir)}\n${describeMaterial(used)}\n${tableOf(results, runs)}${s3db}${storages}`
 console.log(text)
 if (values.write !== undefined) write(values.write)
 // s3db keeps timers.
@@ -82,6 +83,14 @@ async function onS3db(): Promise<string> {
   Object.assign(process.env, await prepareTools())
   const { s3dbBenchmarks } = await import('./s3db.ts')
   return s3dbBenchmarks(join(dir, 's3db'), { quick })
+}
+
+/** `--only` names drivers. */
+async function onStorages(): Promise<string> {
+  Object.assign(process.env, await prepareTools())
+  const { storageBenchmarks } = await import('./storages.ts')
+  mkdirSync(join(dir, 'storages'), { recursive: true })
+  return storageBenchmarks(join(dir, 'storages'), { quick, runs, only: values.only })
 }
 
 function runCase(one: Case): void {

@@ -151,6 +151,10 @@ export interface S3StorageSettings {
   uploadConcurrency?: number
   /** Send and check CRC32 sums; false for servers that refuse them. True by default. */
   checksums?: boolean
+  /** Whoever asks pays, as the owner of the bucket wants it. */
+  requesterPays?: boolean
+  /** A versioned bucket as it was at this moment (ISO 8601); nothing is written. */
+  asOf?: string
   /** An open S3Client of `@aws-sdk/client-s3`, from a program that has one; it is not closed. */
   client?: object
   connectTimeoutMs?: number

@@ -1,17 +1,19 @@
 import type { Bytes } from '../base/bytes.ts'
 import { systemClock } from '../base/clock.ts'
 import { AppError, isAppError } from '../base/errors.ts'
-import { checkKey, checkPrefix } from '../base/keys.ts'
+import { checkKey, checkPrefix, compareKeys } from '../base/keys.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { S3StorageSettings } from '../model/settings.ts'
 import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { bucketName, rootOf } from './prefix.ts'
-import { checkRange, endsEarly } from './range.ts'
+import { checkRange, endsEarly, replaced } from './range.ts'
+import { readOnly } from './read-only.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { connect } from './s3/client.ts'
 import { download } from './s3/download.ts'
 import { listObjects, sweepUploads } from './s3/list.ts'
 import { upload, type Upload } from './s3/upload.ts'
+import { listVersions, type Versioned } from './s3/versions.ts'
 
 const DEFAULT_PART_SIZE = 16 * 1024 * 1024
 /** Below this S3 refuses every part but the last. */
@@ -127,7 +129,7 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
   }
 
   const place = { connection, bucket, root, name }
-  return {
+  const now: Storage = {
     name,
     can: {
       get conditionalCreate() {
@@ -166,5 +168,53 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
     async close() {
       connection.close()
     },
+  }
+  if (settings.asOf === undefined) return now
+  return readOnly(asOf(now, new Date(settings.asOf)))
+
+  /** The same bucket as it was at a moment. */
+  function asOf(storage: Storage, time: Date): Storage {
+    const past = `${name} as of ${time.toISOString()}`
+    async function versionOf(key: string, signal: AbortSignal | undefined): Promise<Versioned | undefined> {
+      checkKey(key)
+      throwIfAborted(signal)
+      for await (const object of listVersions(place, key, time, signal)) {
+        if (object.key === key) return object
+        if (compareKeys(object.key, key) > 0) return undefined
+      }
+      return undefined
+    }
+    return {
+      ...storage,
+      name: past,
+      async *get(key, options = {}) {
+        const { range, signal, etag } = options
+        checkRange(range)
+        const object = await versionOf(key, signal)
+        if (object === undefined)
+          throw new AppError('storage.not-found', `cannot read ${key} from ${past}: no such object`)
+        if (etag !== undefined && etag !== object.etag) throw replaced(key, past)
+        if (range !== undefined && range.start === range.end) {
+          if (object.size < range.end) throw endsEarly(key, past, range, object.size)
+          return
+        }
+        const { versionId } = object
+        yield* download(
+          { connection, bucket, objectName: root + key, key, storage: past, checksums, versionId },
+          options,
+        )
+      },
+      async stat(key, { signal } = {}) {
+        const object = await versionOf(key, signal)
+        if (object === undefined) return undefined
+        const { versionId: _, ...stored } = object
+        return stored
+      },
+      async *list(prefix, { signal } = {}) {
+        checkPrefix(prefix)
+        throwIfAborted(signal)
+        for await (const { versionId: _, ...object } of listVersions(place, prefix, time, signal)) yield object
+      },
+    }
   }
 }

@@ -26,6 +26,11 @@ export const mode: Reader = (value, key) => {
   throw invalid(`${key} is ${JSON.stringify(value)}`, `${key} is a mode such as 0640.`)
 }
 
+export const moment: Reader = (value, key) => {
+  if (/^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value))) return value
+  throw invalid(`${key} is ${JSON.stringify(value)}`, `${key} is a time such as 2026-11-20T12:00:00Z.`)
+}
+
 export const endpoint: Reader = (value, key) => {
   if (URL.canParse(value) && /^https?:/.test(value)) return value
   throw invalid(`${key} is ${JSON.stringify(value)}`, 'An endpoint is an address such as http://127.0.0.1:9000.')

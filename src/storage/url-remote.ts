@@ -19,6 +19,7 @@ import {
   flag,
   invalid,
   mode,
+  moment,
   querySettings,
   size,
   text,
@@ -42,6 +43,8 @@ const S3_QUERY: Record<string, Reader> = {
   uploadPartSize: size,
   uploadConcurrency: count,
   checksums: flag,
+  requesterPays: flag,
+  asOf: moment,
   connectTimeout: duration,
   idleTimeout: duration,
 }

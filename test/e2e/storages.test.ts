@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { noAzurite, startAzurite } from '../servers/azurite.ts'
 import { noFakeGcs, startFakeGcs } from '../servers/fake-gcs.ts'
+import { noVersitygw, startVersioned } from '../servers/s3-servers.ts'
 import { noSshd, startSshd } from '../servers/sshd.ts'
+import { s3 } from '../../src/storage/s3.ts'
 import { noRclone, startRcloneDav } from '../servers/webdav.ts'
 import { holdfast, scratch, summary } from '../support/holdfast.ts'
 
@@ -66,3 +68,32 @@ for (const { driver, unavailable, start } of PLACES)
       }
     },
   )
+
+test(
+  'driver:s3-versitygw: what an attacker deleted from a versioned bucket is restored as of a moment before',
+  { skip: noVersitygw },
+  async (t) => {
+    const server = await startVersioned()
+    t.after(() => server.stop())
+    const cli = holdfast(scratch(t))
+    const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+    mkdirSync(join(cli.dir, 'data'))
+    writeFileSync(join(cli.dir, 'data/a'), 'content of a')
+    for (const format of ['archive', 'repository']) {
+      const vault = server.url.replace('?', `/${format}?`)
+      const made = await cli.run(['backup', 'data', '--to', vault, '--format', format], { env })
+      assert.equal(made.code, 0, made.stderr)
+      await new Promise((resolve) => setTimeout(resolve, 1100))
+      const moment = new Date().toISOString()
+      await new Promise((resolve) => setTimeout(resolve, 1100))
+      const attacker = s3({ ...server.settings, prefix: format })
+      for await (const { key } of attacker.list('')) await attacker.remove(key)
+      await attacker.close()
+      assert.notEqual((await cli.run(['restore', 'latest', '--to', 'no', '--vault', vault], { env })).code, 0)
+      const then = `${vault}&asOf=${moment}`
+      const back = await cli.run(['restore', 'latest', '--to', `back-${format}`, '--vault', then], { env })
+      assert.equal(back.code, 0, back.stderr)
+      assert.equal(readFileSync(join(cli.dir, `back-${format}`, cli.dir, 'data/a'), 'utf8'), 'content of a')
+    }
+  },
+)

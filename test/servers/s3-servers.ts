@@ -1,8 +1,9 @@
 /** The S3 servers that the tests talk to; nobody here wrote them. Each starts empty but for the bucket `backups`. */
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { S3StorageSettings, Secret } from '../../src/model/settings.ts'
+import { startFaultProxy } from './fault-proxy.ts'
 import { startServer } from './processes.ts'
 
 export interface S3Server {
@@ -20,19 +21,64 @@ export const BUCKET = 'backups'
 export const noVersitygw: string | undefined =
   process.env['HOLDFAST_TEST_VERSITYGW'] === undefined ? 'versitygw is not there (HOLDFAST_TEST_VERSITYGW)' : undefined
 
-export async function startVersitygw(): Promise<S3Server> {
+/**
+ * The same with a bucket that keeps what is replaced and deleted. versitygw tells the time at which a version was put
+ * away in place of that at which it was made; the latter stands in its id (a ULID), and is put right on the way.
+ */
+export async function startVersioned(): Promise<S3Server> {
+  const server = await startVersitygw({ versioned: true })
+  const proxy = await startFaultProxy(server.endpoint)
+  proxy.around = ({ path }, fault) => (/[?&]versions\b/.test(path) ? { change: mendTimes } : fault)
+  return {
+    ...server,
+    endpoint: proxy.origin,
+    settings: { ...server.settings, endpoint: proxy.origin },
+    url: server.url.replace(server.endpoint, proxy.origin),
+    async stop() {
+      await proxy.stop()
+      await server.stop()
+    },
+  }
+}
+
+function mendTimes(answer: { body: Buffer }): void {
+  const mended = answer.body.toString().replaceAll(/<(Version|DeleteMarker)>.*?<\/\1>/gs, (entry) => {
+    const id = /<VersionId>(\w+)<\/VersionId>/.exec(entry)?.[1] ?? ''
+    const made = [...id.slice(0, 10)].reduce((sum, char) => sum * 32 + ULID.indexOf(char), 0)
+    const time = new Date(Math.floor(made / 1000) * 1000).toISOString()
+    return entry.replace(/<LastModified>.*?<\/LastModified>/, `<LastModified>${time}</LastModified>`)
+  })
+  answer.body = Buffer.from(mended)
+}
+
+const ULID = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+/** `versioned`: the bucket keeps what is replaced and deleted. */
+export async function startVersitygw({ versioned = false }: { versioned?: boolean } = {}): Promise<S3Server> {
   const keys = { accessKeyId: 'holdfast', secretAccessKey: 'versitygw-secret-key' }
   const server = await startServer((port, folder) => {
     const [data, sidecar] = [join(folder, 'data'), join(folder, 'sidecar')]
     mkdirSync(data)
     mkdirSync(sidecar)
+    const versions = join(folder, 'versions')
+    mkdirSync(versions)
     return {
       program: process.env['HOLDFAST_TEST_VERSITYGW'] ?? 'versitygw',
-      args: ['--port', `127.0.0.1:${port}`, '--quiet', '--keep-alive', 'posix', '--sidecar', sidecar, data],
+      args: [
+        '--port',
+        `127.0.0.1:${port}`,
+        '--quiet',
+        '--keep-alive',
+        'posix',
+        '--sidecar',
+        sidecar,
+        ...(versioned ? ['--versioning-dir', versions] : []),
+        data,
+      ],
       env: { ROOT_ACCESS_KEY: keys.accessKeyId, ROOT_SECRET_KEY: keys.secretAccessKey },
     }
   })
-  return ready(server.port, keys, () => server.stop())
+  return ready(server.port, keys, () => server.stop(), versioned)
 }
 
 /**
@@ -60,10 +106,15 @@ async function ready(
   port: number,
   keys: { accessKeyId: string; secretAccessKey: string },
   stop: () => Promise<void>,
+  versioned = false,
 ): Promise<S3Server> {
   const endpoint = `http://127.0.0.1:${port}`
   const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: keys })
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+  if (versioned)
+    await client.send(
+      new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration: { Status: 'Enabled' } }),
+    )
   client.destroy()
   const settings: S3StorageSettings = {
     type: 's3',

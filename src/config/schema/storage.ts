@@ -43,6 +43,11 @@ const s3 = settings({
   uploadPartSize: size('One part of a multipart upload.').optional(),
   uploadConcurrency: count('Parts of one upload at a time.').optional(),
   checksums: flag('Send and check CRC32 sums; false for services that refuse them.').optional(),
+  requesterPays: flag('Whoever asks pays, as the owner of the bucket wants it.').optional(),
+  asOf: z.iso
+    .datetime({ offset: true })
+    .describe('A versioned bucket as it was at this moment; for reading only.')
+    .optional(),
   connectTimeoutMs: count('Milliseconds until a connection must stand.').optional(),
   idleTimeoutMs: count('A connection without a byte for so long is given up.').optional(),
 })

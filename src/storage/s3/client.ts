@@ -38,6 +38,15 @@ export function connect(
     const sdk = await import('@aws-sdk/client-s3')
     if (settings.client !== undefined) return given(settings.client)
     const client = new sdk.S3Client(await configOf(settings, secrets, again))
+    if (settings.requesterPays === true)
+      client.middlewareStack.add(
+        (next) => (args) => {
+          const { headers } = args.request as { headers: Record<string, string> }
+          headers['x-amz-request-payer'] = 'requester'
+          return next(args)
+        },
+        { step: 'build', name: 'requesterPays' },
+      )
     clients.push(client)
     return client
   }

@@ -16,6 +16,8 @@ export interface Download {
   key: string
   storage: string
   checksums: boolean
+  /** Of a versioned bucket; the newest if absent. */
+  versionId?: string
 }
 
 /** The body of an object, checked against its promised length and, if the storage knows it, its CRC32. */
@@ -64,6 +66,7 @@ async function request(
       const command = new sdk.GetObjectCommand({
         Bucket: job.bucket,
         Key: job.objectName,
+        ...(job.versionId === undefined ? {} : { VersionId: job.versionId }),
         ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }),
       })
       if (range === undefined && job.checksums) askForSum(command.middlewareStack)

@@ -331,3 +331,17 @@ test('a prefix stands before every key, however it is written', async () => {
     assert.equal(storage.name, 's3://bucket/prod/db')
   }
 })
+
+test('requester pays: every request says so, and none does otherwise', async () => {
+  const storage = open({ requesterPays: true })
+  await storage.put('a', stream())
+  await collect(storage.get('a'))
+  await storage.stat('a')
+  await listAll(storage, '')
+  await storage.remove('a')
+  assert.ok(server.seen.length >= 8)
+  assert.ok(server.seen.every(({ headers }) => headers['x-amz-request-payer'] === 'requester'))
+  server.seen.length = 0
+  await open().put('b', utf8('x'))
+  assert.ok(server.seen.every(({ headers }) => headers['x-amz-request-payer'] === undefined))
+})

@@ -44,7 +44,7 @@ export async function startVersioned(): Promise<S3Server> {
 function mendTimes(answer: { body: Buffer }): void {
   const mended = answer.body.toString().replaceAll(/<(Version|DeleteMarker)>.*?<\/\1>/gs, (entry) => {
     const id = /<VersionId>(\w+)<\/VersionId>/.exec(entry)?.[1] ?? ''
-    const made = [...id.slice(0, 10)].reduce((sum, char) => sum * 32 + ULID.indexOf(char), 0)
+    const made = Array.from(id.slice(0, 10)).reduce((sum, char) => sum * 32 + ULID.indexOf(char), 0)
     const time = new Date(Math.floor(made / 1000) * 1000).toISOString()
     return entry.replace(/<LastModified>.*?<\/LastModified>/, `<LastModified>${time}</LastModified>`)
   })

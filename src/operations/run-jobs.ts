@@ -8,6 +8,7 @@ import { newRun, type Run } from '../model/run.ts'
 import type { RestoreOrder } from '../model/service.ts'
 import type { Source, Target } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
+import { catchUp, missedRounds } from './catch-up.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
 import { exclusively, statusOf, type Deps, type Recorded, type RunLog } from './recorder.ts'
@@ -77,9 +78,12 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
     await exclusively(deps, `job:${job.name}`, async () => {
       await runHooks(job.hooks.before, { job: job.name, event: 'before', runId: options.runId }, hooking)
       const source = await openers.source(job)
+      const since = deps.clock.now()
+      const before = job.vaults.length > 1 ? deps.catalogue.runs({ job: job.name, kind: 'backup', limit: 1000 }) : []
       results.push(
         ...(await intoVaults(job, async (name) => intoVault(deps, job, name, source, openers, options), options)),
       )
+      await makeUpFor(deps, job, openers, { before, since, results, ...(options.signal && { signal: options.signal }) })
       const failed = results.find(({ error, madeUp }) => error !== undefined && madeUp !== true)
       const event = failed === undefined ? 'after' : 'failure'
       await runHooks(
@@ -98,6 +102,33 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
   }
   await log?.close()
   return results
+}
+
+/** A vault that took a backup now gets what it missed before. With `priority` a vault misses nothing by being left out. */
+async function makeUpFor(
+  deps: Deps,
+  job: Job,
+  openers: Openers,
+  {
+    before,
+    since,
+    results,
+    signal,
+  }: { before: readonly Run[]; since: Date; results: readonly JobRun[]; signal?: AbortSignal },
+): Promise<void> {
+  if (job.vaults.length < 2 || job.vaultStrategy?.strategy === 'priority') return
+  const works = results.filter(({ error }) => error === undefined).map(({ vault }) => vault)
+  const missed = new Map(
+    works.map((name) => [name, missedRounds(before, name)] as const).filter(([, rounds]) => rounds.length > 0),
+  )
+  if (missed.size === 0) return
+  const open = async (name: string): Promise<Vault> => openers.vault(name, job)
+  try {
+    await catchUp(deps, { job, missed, since, open, ...(signal && { signal }) })
+  } catch (thrown) {
+    // The backups of this round are made: that nothing could be copied has a run of its own.
+    refused(deps, job, toAppError(thrown), { kind: 'copy' })
+  }
 }
 
 /** The job failed before anything was done: that is a failure too. */
@@ -163,7 +194,7 @@ async function intoVault(
   } catch (thrown) {
     const { runId: _, ...others } = options
     const own = job.vaults[0] === name ? options : others
-    return { ...refused(deps, job, toAppError(thrown), own), vault: name }
+    return { ...refused(deps, job, toAppError(thrown), { ...own, vault: name }), vault: name }
   }
 }
 
@@ -172,13 +203,18 @@ function refused(
   deps: Deps,
   job: Job,
   error: AppError,
-  { trigger = 'manual', runId: id = runId() }: RunJobsOptions,
+  {
+    trigger = 'manual',
+    runId: id = runId(),
+    vault,
+    kind = 'backup',
+  }: RunJobsOptions & { vault?: string; kind?: Run['kind'] },
 ): JobRun {
   const now = deps.clock.now()
   const { code, message, hint } = error
   const run = newRun({
     id,
-    kind: 'backup',
+    kind,
     job: job.name,
     status: statusOf(error),
     trigger,
@@ -186,6 +222,7 @@ function refused(
     startedAt: now,
     endedAt: now,
     error: { code, message, hint },
+    ...(vault !== undefined && { vault }),
   })
   deps.catalogue.saveRun(run)
   return { job: job.name, vault: job.vaults[0] ?? '', run, error }

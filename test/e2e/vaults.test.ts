@@ -186,3 +186,30 @@ test('a hold is copied with its backup, and a dry run of verify notes nothing in
   assert.equal((await cli.run(['verify', 'latest', '--vault', './two', '--level', 'V2'])).code, 0)
   assert.equal((await listed()).proof.level, 'V2')
 })
+
+test('a vault that failed gets what it missed from its sibling at the next run, once', async (t) => {
+  const cli = holdfast(scratch(t))
+  configured(cli, { good: archive('./good'), bad: BAD }, { job: files(['good', 'bad']) })
+  const backup = async (content: string): Promise<number | null> => {
+    writeFileSync(join(cli.dir, 'data/a'), content)
+    return (await cli.run(['backup'])).code
+  }
+  assert.notEqual(await backup('one'), 0)
+  assert.notEqual(await backup('two'), 0)
+  rmSync(join(cli.dir, 'wall'))
+  assert.equal(await backup('three'), 0)
+  const times = async (vault: string): Promise<string[]> =>
+    (await cli.json<{ time: string }[]>(['list', '--vault', vault])).map(({ time }) => time).sort()
+  const [good, bad] = [await times('good'), await times('bad')]
+  assert.equal(good.length, 3)
+  assert.deepEqual(bad.slice(0, 2), good.slice(0, 2), 'the two that it missed have their own times')
+  assert.equal(bad.length, 3)
+  const [first] = await cli.json<{ id: string; time: string }[]>(['list', '--vault', 'bad'])
+  assert.equal((await cli.run(['restore', first?.id ?? '', '--vault', 'bad', '--to', 'out'])).code, 0)
+  assert.equal(readFileSync(join(cli.dir, 'out', cli.dir, 'data/a'), 'utf8'), 'one')
+  const copies = async (): Promise<number> =>
+    (await cli.json<{ kind: string }[]>(['run', 'list'])).filter(({ kind }) => kind === 'copy').length
+  assert.equal(await copies(), 2)
+  assert.equal(await backup('four'), 0)
+  assert.equal(await copies(), 2, 'nothing is copied again')
+})

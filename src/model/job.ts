@@ -41,10 +41,10 @@ export interface ScheduleSettings {
   jitter?: string
 }
 
-export type SourceSettings = ({ type: 'files' } & FilesSettings) | DatabaseSourceSettings | LaterSourceSettings
+export type SourceSettings = ({ type: 'files' } & FilesSettings) | DatabaseSourceSettings | S3dbSourceSettings
 
-/** Accepted in a configuration; opening one rejects with `notYet` of later.ts until its driver comes. */
-export interface LaterSourceSettings {
+/** Its keys are those of s3db.js and are read where that is loaded. */
+export interface S3dbSourceSettings {
   type: 's3db'
   /** As configured, without the type; secrets are `Secret`s. */
   options: Record<string, unknown>

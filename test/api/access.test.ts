@@ -50,6 +50,7 @@ const TABLE: Record<RouteKey, Access> = {
   'POST /api/v1/jobs/{name}/pause': 'operate',
   'POST /api/v1/jobs/{name}/resume': 'operate',
   'POST /api/v1/jobs/{name}/prune': 'delete',
+  'GET /api/v1/jobs/{name}/timeline': 'read',
   'GET /api/v1/schedules': 'read',
   'POST /api/v1/schedules/preview': 'read',
   'POST /api/v1/retention/simulate': 'read',

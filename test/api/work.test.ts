@@ -221,6 +221,12 @@ test('a backup is browsed, searched, previewed, downloaded, compared, held and r
   }
   assert.equal((await get('download', { path: 'no/such' })).status, 404)
 
+  const timeline = (await client.call('GET /api/v1/jobs/{name}/timeline', { params: { name: 'files' } })).data
+  assert.deepEqual(
+    timeline.vaults.map(({ vault, windows }) => [vault, windows]),
+    [['v', []]],
+  )
+
   const held = await client.call('PATCH /api/v1/backups/{id}', {
     params: { id: first },
     body: { hold: true, addTags: ['keep'] },

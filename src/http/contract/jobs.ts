@@ -164,6 +164,42 @@ export const jobRoutes = {
       ),
     }),
   }),
+  'GET /api/v1/jobs/{name}/timeline': route({
+    access: 'read',
+    summary: 'Moments that can be restored, gaps between them, and what took data away',
+    params: named,
+    answer: z.strictObject({
+      vaults: z.array(
+        z.strictObject({
+          vault: vaultName,
+          engine: z.string().optional().describe('Absent: only whole backups can be restored.'),
+          windows: z.array(
+            z.strictObject({
+              from: time,
+              to: time,
+              fromPosition: z.string(),
+              toPosition: z.string(),
+              backups: z.array(z.string()),
+            }),
+          ),
+          gaps: z.array(z.strictObject({ from: time, to: time })),
+          events: z.array(
+            z.strictObject({
+              id: z.string().describe('What `restore --before` takes.'),
+              kind: z.enum(['drop', 'truncate', 'delete']),
+              what: z.string(),
+              rows: z.number().optional(),
+              time,
+              restorable: z.boolean(),
+            }),
+          ),
+          lagSeconds: z.number().optional().describe('How long ago what is stored was the newest.'),
+          bytes: z.number(),
+          segments: z.number().int(),
+        }),
+      ),
+    }),
+  }),
   'GET /api/v1/schedules': route({
     access: 'read',
     summary: 'All that recurs, with the next time of each',

@@ -8,6 +8,7 @@ import type { Job } from '../../model/job.ts'
 import type { Recurrence } from '../../model/service.ts'
 import { applyPrune, planPrune } from '../../operations/prune.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
+import { timelineOf } from '../../operations/timeline.ts'
 import { dueAfter, recurrencesOf } from '../../service.ts'
 import type { jobRoutes } from '../contract/jobs.ts'
 import { cronText } from '../cron-text.ts'
@@ -163,6 +164,15 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
           remove: remove.map(itemOf),
         })),
       }
+    },
+    async 'GET /api/v1/jobs/{name}/timeline'({ params, signal }) {
+      const job = app.job(params.name)
+      const vaults = []
+      for (const name of job.vaults) {
+        const { job: _, ...found } = await timelineOf(await app.vault(name), job.name, app.clock.now(), { signal })
+        vaults.push(found)
+      }
+      return { vaults }
     },
     'GET /api/v1/schedules'() {
       const states = app.history().service.states()

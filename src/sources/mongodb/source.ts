@@ -17,7 +17,7 @@ const AT_ONCE = 4
 
 /** Databases of a MongoDB, in the layout of mongodump: raw documents, options and indexes of each collection. */
 export function mongodb(settings: MongodbSettings): Source {
-  if (settings.oplog === true) throw notYet('source', 'mongodb (oplog)')
+  if (settings.oplog === true) throw notYet('mongodb (oplog)')
   const named = settings.databases ?? (settings.database === undefined ? [] : [settings.database])
   const where = settings.host ?? (settings.url === undefined ? 'localhost' : 'server')
   return {

@@ -8,7 +8,7 @@ import type { ObjectClient } from './object-client.ts'
 import { openClient, s3db, type ClientOpener, type S3dbSettings } from './source.ts'
 import { s3dbTarget, type S3dbTargetSettings } from './target.ts'
 
-/** `options` of `LaterSourceSettings`: checked by the schema when they come from a configuration. */
+/** `options` of `S3dbSourceSettings`: checked by the schema when they come from a configuration. */
 export function s3dbSource(options: Record<string, unknown>): Source {
   const { resources, exclude, concurrency } = options
   const settings: S3dbSettings = {

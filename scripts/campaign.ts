@@ -40,6 +40,15 @@ const CAMPAIGNS: Record<string, [rounds: number, run: Campaign]> = {
       return `${rounds} steps, ${await interleave(dir, rounds, RESTICS, console.log)} snapshots left: each is what it was`
     },
   ],
+  /** Rounds of 20 moments or more for each database. */
+  pit: [
+    9,
+    async (_, rounds) => {
+      const { pitRounds } = await import('../test/faults/pit-rounds.ts')
+      await pitRounds(rounds, console.log)
+      return `${rounds} rounds: every moment was restored exactly, with kills of the lanes between`
+    },
+  ],
   /** Minutes. */
   fuzz: [
     10,

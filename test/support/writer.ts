@@ -42,9 +42,9 @@ export function expectedAt(rows: readonly Written[], time: number): { least: num
   return { least: done, most: begun }
 }
 
-/** Times within a stretch, always the same ones for a seed. */
+/** Times within a stretch, always the same ones for a seed; the campaign gives others with `PIT_SEED`. */
 export function timesWithin(from: number, to: number, count: number, seed = 1): Date[] {
-  let state = seed
+  let state = seed + Number(process.env['PIT_SEED'] ?? 0)
   const random = (): number => {
     state = (state * 1_103_515_245 + 12_345) % 2_147_483_648
     return state / 2_147_483_648

@@ -22,6 +22,7 @@ async function check(context: Context, options: CheckFlags): Promise<void> {
   const share = options.readDataSubset === undefined ? undefined : shareOf(options.readDataSubset)
   const app = await context.app()
   const { recorded } = await import('../../operations/recorder.ts')
+  const { checkLanes } = await import('../../operations/check-lanes.ts')
   const results: (CheckResult & { vault: string })[] = []
   for (const vault of await openVaults(context, { ...options, uncached: true })) {
     const { result, error } = await recorded(
@@ -29,12 +30,13 @@ async function check(context: Context, options: CheckFlags): Promise<void> {
       { kind: 'check', job: '', vault: vault.name, signal },
       async (handle) => {
         handle.stage('check')
-        const found = await vault.check({
+        const backups = await vault.check({
           signal: handle.signal,
           readData: options.readData === true || share !== undefined,
           ...(share !== undefined && { readDataShare: share }),
           onProgress: handle.onProgress,
         })
+        const found = await checkLanes(vault, backups, { readData: options.readData === true, signal: handle.signal })
         handle.run.summary = { ok: found.ok, ...found.checked, damage: found.damage }
         return found
       },

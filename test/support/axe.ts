@@ -13,7 +13,7 @@ interface Violation {
 /** What axe finds wrong with the page, one line each; of some rules only, if named. */
 export async function violations(page: Page, only?: string[]): Promise<string[]> {
   // The page's policy refuses inline scripts, also ours: this one is given by the browser's own debugger.
-  await page.evaluate(script)
+  if (await page.evaluate<boolean>("typeof axe === 'undefined'")) await page.evaluate(script)
   const options = only === undefined ? {} : { runOnly: { type: 'rule', values: only } }
   const found = await page.evaluate<Violation[]>(
     `axe.run(document, ${JSON.stringify(options)}).then(({ violations }) => violations)`,

@@ -42,7 +42,7 @@ export function Lane({ stops }: { stops: readonly Stop[] }) {
   const first = new Date(from)
   first.setMinutes(0, 0, 0)
   const marks = Array.from({ length: 7 }, (_, at) => first.getTime() + (at * 4 + 1) * 3_600_000).filter(
-    (time) => time - from < span,
+    (time) => time - from > span * 0.03 && time - from < span * 0.97,
   )
   return (
     <div class="lane" role="group" aria-label={text.value.label(placed.length)}>
@@ -59,12 +59,7 @@ export function Lane({ stops }: { stops: readonly Stop[] }) {
           />
         ))}
         {marks.map((time) => (
-          <text
-            key={time}
-            class={`mark${time - from < span * 0.04 ? ' start' : ''}`}
-            x={`${((time - from) / span) * 100}%`}
-            y="73"
-          >
+          <text key={time} class="mark" x={`${((time - from) / span) * 100}%`} y="73">
             {clock(time)}
           </text>
         ))}

@@ -1,0 +1,140 @@
+/** Other ways in: below a prefix, by keys, from the search, and back into a database. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { DatabaseSync } from 'node:sqlite'
+import type { Browser } from 'playwright-core'
+import { firstAccount, noChromium, openBrowser, picture, startServer, until, visit } from '../support/browser.ts'
+import { scratch } from '../support/holdfast.ts'
+
+let browser: Browser
+before(async () => {
+  if (noChromium === false) browser = await openBrowser()
+})
+after(async () => browser?.close())
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+test(
+  'below a path prefix every address, file and call stays below it (driver:chromium)',
+  { skip: noChromium },
+  async (t) => {
+    const port = await freePort()
+    const base = `http://127.0.0.1:${port}/tools/backups`
+    const server = await startServer(scratch(t, 'prefix'), {
+      listen: `127.0.0.1:${port}`,
+      env: { HOLDFAST_SERVER__URL: base },
+    })
+    t.after(async () => server.stop())
+    const { page, problems } = await visit(browser)
+    const outside: string[] = []
+    page.on('request', (request) => {
+      if (!request.url().startsWith(`${base}/`) && !request.url().startsWith('data:')) outside.push(request.url())
+    })
+    await firstAccount(page, server)
+    await page.getByRole('link', { name: 'Vaults' }).click()
+    await page.getByText('There is no vault yet').waitFor()
+    assert.equal(page.url(), `${base}/vaults`)
+    await page.reload()
+    await page.getByText('There is no vault yet').waitFor()
+    await page.getByText('live', { exact: true }).waitFor()
+    assert.deepEqual(outside, [])
+    assert.deepEqual(problems, [])
+  },
+)
+
+test(
+  'keys lead everywhere, the search to a file in an old backup (driver:chromium)',
+  { skip: noChromium },
+  async (t) => {
+    const dir = scratch(t, 'keys')
+    mkdirSync(join(dir, 'letters'))
+    writeFileSync(join(dir, 'letters/to-the-aunt.txt'), 'first')
+    writeFileSync(
+      join(dir, 'holdfast.yaml'),
+      `version: 1\nvaults: { local: { storage: "file:${dir}/vault", format: archive } }\njobs: { letters: { source: { type: files, paths: ["${dir}/letters"] }, vaults: [local] } }\n`,
+    )
+    const server = await startServer(dir)
+    t.after(async () => server.stop())
+    const env = { HOLDFAST_SERVER__DATA_DIR: join(dir, 'data') }
+    for (const text of ['first', 'second and longer', 'second and longer']) {
+      writeFileSync(join(dir, 'letters/to-the-aunt.txt'), text)
+      const { code, stderr } = await server.cli.run(['backup', 'letters'], { env })
+      assert.equal(code, 0, stderr)
+    }
+    const { page } = await visit(browser)
+    await firstAccount(page, server)
+    await page.locator('h1').waitFor()
+    await page.evaluate('document.activeElement.blur()')
+    for (const [key, heading] of [
+      ['j', 'Backups'],
+      ['r', 'Runs'],
+      ['a', 'Alerts'],
+      ['v', 'Vaults'],
+    ] as const) {
+      await page.keyboard.press('g')
+      await page.keyboard.press(key)
+      await page.getByRole('heading', { level: 1, name: heading }).waitFor()
+    }
+    // The focus is on the heading: whoever cannot see hears where they are.
+    assert.equal(await page.evaluate('document.activeElement.textContent.trim()'), 'Vaults')
+    await page.keyboard.press('/')
+    await page.getByRole('combobox').fill('aunt')
+    await page.getByRole('option', { name: 'Look for “aunt” in all backups' }).waitFor()
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('Enter')
+    await page.getByText('3 versions').waitFor()
+    await page.getByRole('cell', { name: 'as before' }).waitFor()
+    await picture(page, 'search')
+    await page.getByRole('row', { name: /first/ }).getByRole('link').click()
+    await page.getByRole('button', { name: 'to-the-aunt.txt' }).click()
+    await page.locator('.preview pre').getByText('first', { exact: true }).waitFor()
+  },
+)
+
+test('a database comes back as a new file, by the page (driver:chromium)', { skip: noChromium }, async (t) => {
+  const dir = scratch(t, 'database')
+  const file = join(dir, 'app.db')
+  const database = new DatabaseSync(file)
+  database.exec("create table note (id integer primary key, text); insert into note (text) values ('kept'), ('too')")
+  database.close()
+  writeFileSync(
+    join(dir, 'holdfast.yaml'),
+    `version: 1\nvaults: { local: { storage: "file:${dir}/vault", format: archive } }\njobs: { app: { source: { type: sqlite, file: "${file}" }, vaults: [local] } }\n`,
+  )
+  const server = await startServer(dir)
+  t.after(async () => server.stop())
+  const { page, problems } = await visit(browser)
+  await firstAccount(page, server)
+  await page.goto(`${server.url}/jobs/app`)
+  await page.getByRole('button', { name: 'Run now' }).click()
+  await page.getByRole('heading', { name: /Good/ }).waitFor({ timeout: 30_000 })
+  await page.getByRole('link', { name: 'See the backup' }).click()
+  await page.getByRole('button', { name: 'Restore everything…' }).click()
+  const back = join(dir, 'back.db')
+  await page.getByLabel('File of the database').fill(back)
+  await page.getByRole('button', { name: 'Look first' }).click()
+  await page.getByText('Nothing stands in the way.').waitFor()
+  await picture(page, 'restore-database')
+  await page.getByRole('button', { name: 'Restore', exact: true }).click()
+  await page.getByRole('heading', { name: 'Restore · app' }).waitFor()
+  await page.getByRole('heading', { name: /Good/ }).waitFor({ timeout: 30_000 })
+  await until('the file is there', async () => {
+    try {
+      return execFileSync('sqlite3', [back, 'select count(*) from note'], { encoding: 'utf8' }).trim() === '2'
+    } catch {
+      return false
+    }
+  })
+  assert.deepEqual(problems, [])
+})

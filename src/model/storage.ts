@@ -52,8 +52,18 @@ export interface StorageAbilities {
   serverChecksums: boolean
   /** Characters that keys may not hold here: such a key is refused with `storage.invalid`. */
   refusedInKeys?: string
+  /** Requests that this driver has sent so far, for those over a network that bill or bound them. */
+  requests?: () => Requests
   /** Free and total space, where the other side tells them. */
   space?: () => Promise<{ free: number; total: number } | undefined>
+}
+
+/** As services bill them: what stores, what reads an object or asks for it, what lists, what removes. */
+export interface Requests {
+  write: number
+  read: number
+  list: number
+  remove: number
 }
 
 export interface StoredObject {

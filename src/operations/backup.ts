@@ -3,6 +3,7 @@ import { AppError, toAppError } from '../base/errors.ts'
 import type { Backup, BackupType, ProofLevel } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
 import type { Source } from '../model/source.ts'
+import type { Requests } from '../model/storage.ts'
 import type { BackupOutcome, Vault } from '../model/vault.ts'
 import { formatSize } from '../base/units.ts'
 import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../policy/shrink.ts'
@@ -57,6 +58,7 @@ export async function backup(
     async (handle) => {
       const { signal } = handle
       handle.stage('prepare')
+      const before = vault.storage.can.requests?.()
       const tidied = await vault.tidy({ signal })
       if (tidied.removed > 0) handle.log('info', `removed ${tidied.removed} leftovers of interrupted runs`)
       await refuseBeyondLimit(deps, vault, job.limits ?? {}, { signal })
@@ -71,10 +73,20 @@ export async function backup(
       await measureUsage(deps, vault, { signal }).catch((error: unknown) =>
         handle.log('warn', `what the vault takes could not be measured: ${toAppError(error).message}`),
       )
+      const after = vault.storage.can.requests?.()
+      if (before && after) handle.run.summary = { ...handle.run.summary, requests: difference(after, before) }
       return { ...outcome, ...(pruned && { pruned }) }
     },
   )
 }
+
+/** What the run itself asked of the storage. */
+const difference = (after: Requests, before: Requests): Requests => ({
+  write: after.write - before.write,
+  read: after.read - before.read,
+  list: after.list - before.list,
+  remove: after.remove - before.remove,
+})
 
 async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle): Promise<BackupOutcome> {
   const cancel = { signal: handle.signal }

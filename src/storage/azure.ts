@@ -46,7 +46,7 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
   if (blockSize < 64 * 1024 || blockSize > MAX_BLOCK_SIZE)
     throw new AppError('storage.invalid', `cannot use ${name}: uploadBlockSize is ${blockSize}, not 64 KiB to 4000 MiB`)
   const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
-  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry, onRequest } = options
 
   let opened: Promise<ContainerClient> | undefined
   let again = false
@@ -65,6 +65,7 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
     clock,
     retry,
     ...(onRetry && { onRetry }),
+    ...(onRequest && { onRequest }),
     toError: azureError,
     timeoutMs: 5 * idleMs,
     // Requests that failed together share one renewal; what is refused again is refused.

@@ -16,7 +16,8 @@ export interface Calls {
   ): Promise<T>
 }
 
-export interface CallsOptions extends Required<Pick<DriverOptions, 'retry' | 'clock'>>, Pick<DriverOptions, 'onRetry'> {
+export interface CallsOptions
+  extends Required<Pick<DriverOptions, 'retry' | 'clock'>>, Pick<DriverOptions, 'onRetry' | 'onRequest'> {
   toError: (thrown: unknown, tried: string) => AppError
   /** So long one request may take, its body included; 5 minutes by default. */
   timeoutMs?: number
@@ -35,6 +36,7 @@ export function driverCalls(options: CallsOptions): Calls {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     throwIfAborted(signal)
+    options.onRequest?.(tried)
     const timeout = AbortSignal.timeout(timeoutMs)
     try {
       return await work(signal ? AbortSignal.any([signal, timeout]) : timeout)

@@ -12,6 +12,8 @@ export interface DriverOptions {
   /** For what the driver repeats itself: `put` and `list`. Other calls are repeated by `withRetry`. */
   retry?: RetrySettings
   clock?: Clock
+  /** Told of each request, by what is tried with it. */
+  onRequest?: (tried: string) => void
   onRetry?: (error: AppError, attempt: number, waitMs: number) => void
 }
 

@@ -34,8 +34,14 @@ export function gcs(settings: Omit<GcsStorageSettings, 'type'>, options: DriverO
       `cannot use ${name}: uploadChunkSize is ${chunkSize}, not a multiple of 256 KiB`,
     )
   const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
-  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
-  const client = connect(settings, { clock, retry, timeoutMs: 5 * idleMs, ...(onRetry && { onRetry }) })
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry, onRequest } = options
+  const client = connect(settings, {
+    clock,
+    retry,
+    timeoutMs: 5 * idleMs,
+    ...(onRetry && { onRetry }),
+    ...(onRequest && { onRequest }),
+  })
   const { calls, ask } = client
 
   async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {

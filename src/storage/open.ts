@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import { AppError } from '../base/errors.ts'
 import type { StorageSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
+import { requestCounter } from './count-requests.ts'
 import type { DriverOptions } from './driver-options.ts'
 import { local } from './local.ts'
 import { memory } from './memory.ts'
@@ -64,8 +65,11 @@ export async function openStorage(
 function overNetwork(open: (options: DriverOptions) => Storage, options: OpenStorageOptions): Storage {
   const retry = options.retry === false ? { ...DEFAULT_RETRY, attempts: 1 } : (options.retry ?? DEFAULT_RETRY)
   const { clock, onRetry } = options
-  const driver = { retry, ...(clock && { clock }), ...(onRetry && { onRetry }) }
-  return withRetry(open(driver), { ...retry, ...driver, driverRepeats: ['put', 'list'] })
+  const { count, counts } = requestCounter()
+  const driver = { retry, onRequest: count, ...(clock && { clock }), ...(onRetry && { onRetry }) }
+  const storage = open(driver)
+  Object.assign(storage.can, { requests: counts })
+  return withRetry(storage, { ...retry, ...driver, driverRepeats: ['put', 'list'] })
 }
 
 export { parseStorageUrl }

@@ -28,8 +28,8 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
   const fs = settings.remote
   const name = `rclone:${fs.replace(/(pass(?:word)?|secret|key|token)=[^,:]*/gi, '$1=…')}`
   const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
-  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
-  const timed = { clock, retry, ...(onRetry && { onRetry }) }
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry, onRequest } = options
+  const timed = { clock, retry, ...(onRetry && { onRetry }), ...(onRequest && { onRequest }) }
   const remote = connect(settings, { ...timed, timeoutMs: LONGEST_MS })
   const { calls } = remote
 

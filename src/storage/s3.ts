@@ -35,8 +35,8 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
   const partSize = settings.uploadPartSize ?? DEFAULT_PART_SIZE
   if (partSize < MIN_PART_SIZE)
     throw new AppError('storage.invalid', `cannot use ${name}: uploadPartSize is ${partSize}, less than 5 MiB`)
-  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
-  const connection = connect(settings, { clock, retry, ...(onRetry && { onRetry }) })
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry, onRequest } = options
+  const connection = connect(settings, { clock, retry, ...(onRetry && { onRetry }), ...(onRequest && { onRequest }) })
   let conditional: 'yes' | 'no' | 'unknown' = settings.endpoint === undefined ? 'yes' : 'unknown'
   let bucketSeen = false
 

@@ -32,8 +32,8 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
   shown.username = shown.password = ''
   const name = shown.href.replace(/^http/, 'webdav').replace(/\/$/, '')
   const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
-  const { clock = systemClock, retry = DRIVER_RETRY, onRetry } = options
-  const timed = { clock, retry, ...(onRetry && { onRetry }) }
+  const { clock = systemClock, retry = DRIVER_RETRY, onRetry, onRequest } = options
+  const timed = { clock, retry, ...(onRetry && { onRetry }), ...(onRequest && { onRequest }) }
   const client = connect(settings, { ...timed, timeoutMs: 2 * idleMs })
   const { calls, ask } = client
   const long = connect(settings, { ...timed, timeoutMs: LONGEST_MS })

@@ -57,6 +57,10 @@ for (const { driver, unavailable, start } of PLACES)
         }
         const made = summary(await good('backup', 'data', '--to', vault, '--format', format, '--json'))
         assert.equal(made.status, 'success')
+        if (driver !== 'sftp') {
+          const { write, list } = made['requests'] as { write: number; list: number }
+          assert.ok(write >= 2 && write < 100 && list >= 1, JSON.stringify(made['requests']))
+        }
         writeFileSync(join(cli.dir, 'data/later'), format)
         await good('backup', 'data', '--to', vault, '--json')
         await good('verify', 'latest', '--level', 'V2', '--vault', vault)

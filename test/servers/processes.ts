@@ -44,7 +44,8 @@ export async function startServer(
 }
 
 async function answers(port: number, child: ChildProcess): Promise<boolean> {
-  for (let i = 0; i < 200 && child.exitCode === null; i += 1) {
+  // A minute: large programs come slowly from a cold disk on a busy machine.
+  for (let i = 0; i < 1200 && child.exitCode === null && child.signalCode === null; i += 1) {
     const socket = connect(port, '127.0.0.1')
     const open = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false))

@@ -1,9 +1,8 @@
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
-import type { Clock } from '../../base/clock.ts'
 import { AppError, isAppError } from '../../base/errors.ts'
 import { retry } from '../../base/retry.ts'
 import type { S3StorageSettings } from '../../model/settings.ts'
-import type { RetrySettings } from '../driver-options.ts'
+import type { DriverOptions } from '../driver-options.ts'
 import { s3Error } from './errors.ts'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
@@ -27,7 +26,7 @@ const DEFAULT_IDLE_TIMEOUT_MS = 60_000
 
 export function connect(
   settings: Omit<S3StorageSettings, 'type'>,
-  options: { retry: RetrySettings; clock: Clock; onRetry?: (error: AppError, attempt: number, waitMs: number) => void },
+  options: Required<Pick<DriverOptions, 'retry' | 'clock'>> & Pick<DriverOptions, 'onRetry' | 'onRequest'>,
 ): Connection {
   const clients: S3Client[] = []
   const secrets = new Set<string>()
@@ -56,7 +55,9 @@ export function connect(
     for (let renewed = false; ; renewed = true) {
       const used = (current ??= open())
       try {
-        return await work(await used, sdk)
+        const client = await used
+        options.onRequest?.(tried)
+        return await work(client, sdk)
       } catch (thrown) {
         const error = s3Error(thrown, tried, secrets)
         if (current === used && isAppError(error, 'storage.expired', 'storage.no-credentials')) {

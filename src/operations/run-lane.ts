@@ -3,9 +3,11 @@ import { toAppError } from '../base/errors.ts'
 import { parseDuration } from '../base/units.ts'
 import type { Job } from '../model/job.ts'
 import type { LaneSource } from '../model/lane.ts'
+import type { Warning } from '../model/progress.ts'
 import type { Vault } from '../model/vault.ts'
 import { followLane, type LaneOptions } from './lane.ts'
 import { exclusively, type Deps } from './recorder.ts'
+import { applyPrune, planPrune } from './prune.ts'
 import { viewLane } from './restore-point.ts'
 import { runJobs, type JobRun, type Openers } from './run-jobs.ts'
 import type { Run } from '../model/run.ts'
@@ -27,6 +29,7 @@ export interface RunLaneOptions extends Omit<LaneOptions, 'onNewLineage'> {
 
 const LOOK_MS = 1000
 const AGAIN_MS = 60_000
+const PRUNE_MS = 3_600_000
 const DEFAULT_EVERY = '1d'
 
 /** One lane of a job at a time. Ends when the signal aborts. */
@@ -47,18 +50,35 @@ export async function runLane(deps: Deps, lane: RunLane, options: RunLaneOptions
           following ||= state.state === 'following'
           options.onState?.(state)
         },
-        onNewLineage: ({ first, message }) =>
-          options.onWarning({
-            code: first ? 'note' : 'lane',
-            message: first
-              ? 'points in time begin with the first backup that is made while this runs'
-              : `points in time have a gap and begin again with the next backup: ${message}`,
-          }),
+        onNewLineage: ({ first, message }) => options.onWarning(begins(first, message, source.copies === true)),
       },
     ).finally(() => ended.abort())
-    if (lane.base && source.copies !== true) await keepBased(deps, lane, { ...options, signal }, () => following)
+    // What is pruned after each backup elsewhere.
+    if (source.copies === true) await keepPruned(deps, lane, { ...options, signal })
+    else if (lane.base) await keepBased(deps, lane, { ...options, signal }, () => following)
     await following$
   })
+}
+
+function begins(first: boolean, message: string, copies: boolean): Warning {
+  const next = copies ? 'with the copy that is made now' : 'with the first backup that is made while this runs'
+  if (first) return { code: 'note', message: `points in time begin ${next}` }
+  return { code: 'lane', message: `points in time have a gap and begin again ${next}: ${message}` }
+}
+
+async function keepPruned(deps: Deps, { job, vaults }: RunLane, { signal, onWarning }: RunLaneOptions): Promise<void> {
+  const { retention } = job
+  while (!signal.aborted) {
+    await deps.clock.sleep(PRUNE_MS, signal).catch(() => undefined)
+    if (signal.aborted || retention === undefined) continue
+    for (const vault of vaults)
+      try {
+        const plan = await planPrune(deps, vault, { job: job.name, retention })
+        await applyPrune(deps, vault, plan, { signal })
+      } catch (error) {
+        onWarning({ code: 'prune', message: `old log could not be removed: ${toAppError(error).message}` })
+      }
+  }
 }
 
 /** Makes a backup where none lies in the newest stretch of log, and when the last one is old. */

@@ -91,6 +91,25 @@ test('retention keeps the log from the oldest kept backup on, that of none but t
   assert.deepEqual(gone(three, at(16)), ['0-10'])
 })
 
+test('a log that holds copies of everything is kept from the newest copy on that is not behind the wanted moments', () => {
+  const log = [
+    segment(0, 10, OLD, { base: true }),
+    segment(10, 20),
+    segment(20, 30, OLD, { base: true }),
+    segment(30, 40),
+    segment(40, 50, OLD, { base: true }),
+  ]
+  assert.deepEqual(spans(log, []), ['0-50'])
+  const chains = chainsOf('sqlite', log)
+  const gone = (since?: Date): string[] =>
+    needless(chains, { kept: [], ...(since && { since }) }, log).map(({ from }) => from.split('-')[1] ?? '')
+  assert.deepEqual(gone(), [])
+  assert.deepEqual(gone(at(35)), ['0', '10'])
+  assert.deepEqual(gone(at(45)), ['0', '10', '20', '30'])
+  assert.deepEqual(gone(at(5)), [])
+  assert.deepEqual(gone(at(5000)), ['0', '10', '20', '30'], 'the newest moment stays, however old it is')
+})
+
 test('places are in order as each engine has them', () => {
   for (const [engine, a, b, order] of [
     ['postgres', '1-00000000000000FF', '2-0000000000000100', -1],

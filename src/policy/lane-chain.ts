@@ -154,8 +154,11 @@ export function needless(
 ): NamedSegment[] {
   const needed = new Set<string>()
   const newest = chains.at(-1)
+  // However old: the newest moment that can be restored stays.
+  const last = chains.findLast((chain) => startsOf(chain, kept).length > 0)
   for (const chain of chains) {
-    const from = neededFrom(chain, kept, since, chain === newest)
+    const wanted = chain === last && since !== undefined && chain.until < since ? chain.until : since
+    const from = neededFrom(chain, kept, wanted, chain === newest)
     if (from === undefined) continue
     for (const { name } of from.segments) needed.add(name)
     // How far an idle log was looked at.
@@ -166,6 +169,17 @@ export function needless(
   return all.filter(({ name }) => !needed.has(name))
 }
 
+/** Where a restore may begin: backups and copies, oldest first. */
+function startsOf(chain: Chain, kept: readonly BaseAt[]): { time: Date; position: string }[] {
+  const bases = kept
+    .filter((base) => belongs(base, chain))
+    .map(({ lane }) => ({ time: lane.time, position: lane.from }))
+  const copies = chain.segments
+    .filter(({ base }) => base)
+    .map(({ fromTime, from }) => ({ time: fromTime, position: from }))
+  return [...bases, ...copies].sort((a, b) => a.time.getTime() - b.time.getTime())
+}
+
 /** The part of a chain that has to stay; undefined: none. */
 function neededFrom(
   chain: Chain,
@@ -173,13 +187,7 @@ function neededFrom(
   since: Date | undefined,
   newest: boolean,
 ): { position: string; segments: NamedSegment[] } | undefined {
-  const bases = kept
-    .filter((base) => belongs(base, chain))
-    .map(({ lane }) => ({ time: lane.time, position: lane.from }))
-  const copies = chain.segments
-    .filter(({ base }) => base)
-    .map(({ fromTime, from }) => ({ time: fromTime, position: from }))
-  const starts = [...bases, ...copies].sort((a, b) => a.time.getTime() - b.time.getTime())
+  const starts = startsOf(chain, kept)
   const whole = { position: chain.from, segments: chain.segments }
   // A backup that is being made may lie anywhere in the newest one.
   if (starts.length === 0) return newest ? whole : undefined
@@ -188,7 +196,7 @@ function neededFrom(
     (least, { lane }) => (least === undefined || lane.time < least ? lane.time : least),
     undefined,
   )
-  const horizon = since ?? (bases.length > 0 ? undefined : oldest)
+  const horizon = since ?? (kept.some((base) => belongs(base, chain)) ? undefined : oldest)
   // Without a horizon, what there is of backups says it.
   const start = horizon === undefined ? starts[0] : (starts.findLast(({ time }) => time <= horizon) ?? starts[0])
   if (start === undefined) return undefined

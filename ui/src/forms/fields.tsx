@@ -1,6 +1,7 @@
 import { Check, Lines, Text } from '../parts/form.tsx'
 import { type Definition, get, HIDDEN, set, textAt, textsAt } from './definition.ts'
-import { type FieldSpec, fieldWords } from './specs.ts'
+import { fieldWords } from './field-words.ts'
+import type { FieldSpec } from './specs.ts'
 
 /** The fields of one kind of source, storage or notifier. */
 export function Fields({

@@ -1,6 +1,4 @@
-/** Which fields the kinds of sources, storages and notifiers have, and what they are called. */
-import { words } from '../app/language.ts'
-
+/** Which fields the kinds of sources, storages and notifiers have: test/e2e/page-forms.test.ts holds them against the schema. */
 export type FieldKind = 'text' | 'mono' | 'secret' | 'number' | 'texts' | 'flag'
 
 export interface FieldSpec {
@@ -15,108 +13,53 @@ export interface FieldSpec {
   fallback?: boolean
 }
 
-export const fieldWords = words({
-  en: {
-    more: 'More settings',
-    secretKept: 'A secret is set; it stays unless you type another.',
-    secretHint: 'Stored encrypted, never shown again. ${env:NAME} and ${file:/path} work too.',
-    host: 'Server',
-    port: 'Port',
-    user: 'User',
-    password: 'Password',
-    databases: 'Databases',
-    databasesHint: 'None: all of them, also new ones.',
-    excludeDatabases: 'Leave out databases',
-    excludeTables: 'Leave out tables',
-    excludeCollections: 'Leave out collections',
-    tls: 'Encryption of the connection',
-    parallel: 'Connections that read at once',
-    url: 'Connection URL',
-    secretUrl: 'Address',
-    file: 'Database file',
-    files: 'Database files',
-    command: 'Program and its arguments',
-    fileName: 'Name of the file in the backup',
-    resources: 'Resources',
-    folder: 'Folder on the server',
-    bucket: 'Bucket',
-    container: 'Container',
-    prefix: 'Prefix',
-    region: 'Region',
-    endpoint: 'Endpoint',
-    accessKeyId: 'Access key',
-    secretAccessKey: 'Secret key',
-    forcePathStyle: 'Bucket in the path, not in the host name',
-    storageClass: 'Storage class',
-    serverSideEncryption: 'Encryption by the service',
-    projectId: 'Project',
-    credentials: 'Service account (JSON)',
-    account: 'Storage account',
-    accountKey: 'Account key',
-    connectionString: 'Connection string',
-    privateKey: 'Private key',
-    hostKey: 'Fingerprint of the server',
-    from: 'From',
-    to: 'To',
-    smtpHost: 'Mail server',
-    topic: 'Topic',
-    token: 'Token',
-    chatId: 'Chat',
-    signing: 'Secret for the signature',
-    server: 'Server',
-  },
-  de: {
-    more: 'Weitere Einstellungen',
-    secretKept: 'Ein Geheimnis ist gesetzt; es bleibt, solange Sie kein anderes eingeben.',
-    secretHint: 'Wird verschlüsselt gespeichert und nie mehr gezeigt. ${env:NAME} und ${file:/pfad} gehen auch.',
-    host: 'Server',
-    port: 'Port',
-    user: 'Benutzer',
-    password: 'Passwort',
-    databases: 'Datenbanken',
-    databasesHint: 'Keine: alle, auch neue.',
-    excludeDatabases: 'Datenbanken auslassen',
-    excludeTables: 'Tabellen auslassen',
-    excludeCollections: 'Sammlungen auslassen',
-    tls: 'Verschlüsselung der Verbindung',
-    parallel: 'Gleichzeitig lesende Verbindungen',
-    url: 'Verbindungs-URL',
-    secretUrl: 'Adresse',
-    file: 'Datenbankdatei',
-    files: 'Datenbankdateien',
-    command: 'Programm und Argumente',
-    fileName: 'Name der Datei in der Sicherung',
-    resources: 'Ressourcen',
-    folder: 'Ordner auf dem Server',
-    bucket: 'Bucket',
-    container: 'Container',
-    prefix: 'Präfix',
-    region: 'Region',
-    endpoint: 'Endpunkt',
-    accessKeyId: 'Zugriffsschlüssel',
-    secretAccessKey: 'Geheimer Schlüssel',
-    forcePathStyle: 'Bucket im Pfad, nicht im Rechnernamen',
-    storageClass: 'Speicherklasse',
-    serverSideEncryption: 'Verschlüsselung durch den Dienst',
-    projectId: 'Projekt',
-    credentials: 'Dienstkonto (JSON)',
-    account: 'Speicherkonto',
-    accountKey: 'Kontoschlüssel',
-    connectionString: 'Verbindungszeichenfolge',
-    privateKey: 'Privater Schlüssel',
-    hostKey: 'Fingerabdruck des Servers',
-    from: 'Von',
-    to: 'An',
-    smtpHost: 'Mailserver',
-    topic: 'Thema',
-    token: 'Token',
-    chatId: 'Chat',
-    signing: 'Geheimnis für die Signatur',
-    server: 'Server',
-  },
-})
-
-export type FieldWord = keyof (typeof fieldWords)['value']
+/** What a field is called; the words are in field-words.ts. */
+export type FieldWord =
+  | 'accessKeyId'
+  | 'account'
+  | 'accountKey'
+  | 'bucket'
+  | 'chatId'
+  | 'command'
+  | 'connectionString'
+  | 'container'
+  | 'credentials'
+  | 'databases'
+  | 'endpoint'
+  | 'excludeCollections'
+  | 'excludeDatabases'
+  | 'excludeTables'
+  | 'file'
+  | 'fileName'
+  | 'files'
+  | 'folder'
+  | 'forcePathStyle'
+  | 'from'
+  | 'host'
+  | 'hostKey'
+  | 'parallel'
+  | 'passphrase'
+  | 'password'
+  | 'port'
+  | 'prefix'
+  | 'privateKey'
+  | 'region'
+  | 'remote'
+  | 'resources'
+  | 'secretAccessKey'
+  | 'secretUrl'
+  | 'server'
+  | 'serverSideEncryption'
+  | 'signing'
+  | 'smtpHost'
+  | 'storageClass'
+  | 'tls'
+  | 'to'
+  | 'token'
+  | 'topic'
+  | 'url'
+  | 'user'
+  | 'userProject'
 
 const field = (path: string, kind: FieldKind, word: FieldWord, rest: Partial<FieldSpec> = {}): FieldSpec => ({
   path,
@@ -184,10 +127,10 @@ export const STORAGES: Record<string, FieldSpec[]> = {
   gcs: [
     field('bucket', 'mono', 'bucket', { required: true }),
     field('prefix', 'mono', 'prefix'),
-    field('projectId', 'mono', 'projectId'),
     field('credentials', 'secret', 'credentials'),
     field('endpoint', 'mono', 'endpoint', rare),
     field('storageClass', 'mono', 'storageClass', { ...rare, placeholder: 'NEARLINE' }),
+    field('userProject', 'mono', 'userProject', rare),
   ],
   azure: [
     field('container', 'mono', 'container', { required: true }),
@@ -204,8 +147,16 @@ export const STORAGES: Record<string, FieldSpec[]> = {
     field('path', 'mono', 'folder', { required: true, placeholder: '/backups' }),
     field('password', 'secret', 'password'),
     field('privateKey', 'secret', 'privateKey'),
+    field('passphrase', 'secret', 'passphrase', rare),
     field('hostKey', 'mono', 'hostKey', { placeholder: 'SHA256:…' }),
   ],
+  webdav: [
+    field('url', 'mono', 'server', { required: true, placeholder: 'https://cloud.example.com/dav/backups' }),
+    field('user', 'mono', 'user'),
+    field('password', 'secret', 'password'),
+    field('token', 'secret', 'token', rare),
+  ],
+  rclone: [field('remote', 'mono', 'remote', { required: true, placeholder: 'drive:backups' })],
 }
 
 export const NOTIFIERS: Record<string, FieldSpec[]> = {

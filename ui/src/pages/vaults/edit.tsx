@@ -8,7 +8,7 @@ import { Act } from '../../parts/button.tsx'
 import { Failure, Wait } from '../../parts/notice.tsx'
 import { Head } from '../../parts/page.tsx'
 import { tell } from '../../parts/toast.tsx'
-import { quoted, Twin } from '../../parts/twin.tsx'
+import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { text } from './text.ts'
 import { newVault, vaultComplete, vaultDefinition, type VaultDraft, VaultForm } from './vault-form.tsx'
@@ -72,7 +72,7 @@ function Editor({ start, etag }: { start: VaultDraft; etag?: string }) {
         </div>
       </div>
       <Twin
-        cli={isNew ? 'holdfast init' : `holdfast config show vaults.${quoted(start.name)}`}
+        cli={isNew ? 'holdfast init' : 'holdfast config show'}
         http={isNew ? 'POST /api/v1/vaults' : `PUT /api/v1/vaults/${start.name}`}
       />
     </>

@@ -27,6 +27,7 @@ import type { ExcludeTest } from './model/exclude-test.ts'
 import type { FilesSettings, Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
 import type { LaneReplay, LaneSource, PointTarget } from './model/lane.ts'
+import type { Digest, DigestPeriod } from './model/digest.ts'
 import type { Incident } from './model/incident.ts'
 import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
@@ -39,6 +40,7 @@ import type { TreeIndexes } from './model/tree-index.ts'
 import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
 import type { JobRun, Openers } from './operations/run-jobs.ts'
+import { digestOf, takeDueDigest } from './operations/digest.ts'
 import { databaseOrder } from './operations/restore-order.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { files } from './sources/files/index.ts'
@@ -138,6 +140,12 @@ export interface App extends AsyncDisposable {
   writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
   /** Tells the job's notifiers of something that no run tells. Gives what could not be sent. */
   tellIncident(incident: Incident, event: NotifyEvent): Promise<AppError[]>
+  /** What a week or month was, up to then. */
+  digest(period: DigestPeriod, span: { from: Date; to: Date }): Digest
+  /** It as a page that needs nothing beside itself. */
+  digestPage(digest: Digest): Promise<string>
+  /** Sends the digests that are due to those who want them. */
+  tellDigests(): Promise<void>
   /** Tells those who want to hear of starts. Never rejects. */
   tellStart(job: Job, runId: string): Promise<void>
   /** Tells the notifiers of the report's jobs; gives what could not be sent. */
@@ -334,6 +342,25 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       )
       for (const { code, message: text } of errors) log.error(text, { code })
       return errors
+    },
+    digest(period, span) {
+      const around = { host: options.host ?? hostname(), version: VERSION }
+      const jobs = Object.values(settings.jobs).filter(({ enabled }) => enabled)
+      return digestOf(history(), period, span, { ...around, jobs, vaults: Object.values(settings.vaults) })
+    },
+    digestPage: async (digest) => (await import('./notify/digest.ts')).digestHtml(digest),
+    async tellDigests() {
+      for (const period of ['weekly', 'monthly'] as const) {
+        const names = Object.keys(settings.notify).filter((name) => settings.notify[name]?.on.includes(period) === true)
+        const span = takeDueDigest(history(), period, clock.now())
+        if (span === undefined || names.length === 0) continue
+        const { digestNotification } = await import('./notify/digest.ts')
+        const message = digestNotification(app.digest(period, span))
+        const sending = names.map(async (name) => (await app.notifier(name)).send(message))
+        for (const one of await Promise.allSettled(sending))
+          if (one.status === 'rejected')
+            log.error(toAppError(one.reason).message, { code: toAppError(one.reason).code })
+      }
     },
     async tellStart(job, id) {
       const names = job.notify.filter((name) => settings.notify[name]?.on.includes('start') === true)

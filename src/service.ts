@@ -157,6 +157,7 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
         if (clock.monotonic() - reviewed > REVIEW_MS) {
           reviewed = clock.monotonic()
           await reviewAll(app)
+          await app.tellDigests()
         }
         if (clock.monotonic() - tidied > DAY_MS) {
           tidied = clock.monotonic()

@@ -1,6 +1,15 @@
 import type { Run } from './run.ts'
 
-export type NotifyEvent = 'start' | 'success' | 'warning' | 'failure' | 'recovered' | 'overdue' | 'test'
+export type NotifyEvent =
+  | 'start'
+  | 'success'
+  | 'warning'
+  | 'failure'
+  | 'recovered'
+  | 'overdue'
+  | 'weekly'
+  | 'monthly'
+  | 'test'
 
 export interface Notification {
   event: NotifyEvent

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { count, flag, name, path, port, secret, settings, text } from './fields.ts'
 
-const event = z.enum(['start', 'success', 'warning', 'failure', 'recovered', 'overdue'])
+const event = z.enum(['start', 'success', 'warning', 'failure', 'recovered', 'overdue', 'weekly', 'monthly'])
 
 const on = z
   .union([event, z.array(event)])

@@ -9,7 +9,7 @@ import { isImmutable } from './archive/names.ts'
 import { archiveVault } from './archive/vault.ts'
 import { exportArchive, type ExportFormat } from './archive/export.ts'
 import { systemClock, type Clock } from './base/clock.ts'
-import { AppError, toAppError } from './base/errors.ts'
+import { AppError } from './base/errors.ts'
 import { createLog, type Log } from './base/log.ts'
 import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
@@ -20,18 +20,13 @@ import type { PartsContext } from './config/definitions.ts'
 import { addedParts } from './config/added-parts.ts'
 import type { Catalogue } from './model/catalogue.ts'
 import type { RestoredEntry } from './model/entry.ts'
-import type { RunReport } from './model/report.ts'
-import type { ReportSettings } from './model/settings.ts'
 import type { Backup } from './model/backup.ts'
 import type { ExcludeTest } from './model/exclude-test.ts'
 import type { FilesSettings, Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
 import type { LaneReplay, LaneSource, PointTarget } from './model/lane.ts'
-import type { Digest, DigestPeriod } from './model/digest.ts'
-import type { Incident } from './model/incident.ts'
-import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { ProgressEvent } from './model/progress.ts'
-import { newRun, type Run } from './model/run.ts'
+import type { Run } from './model/run.ts'
 import type { Secret, Settings, StorageSettings, VaultSettings } from './model/settings.ts'
 import type { RestoreOrder } from './model/service.ts'
 import type { Source, Target } from './model/source.ts'
@@ -39,10 +34,10 @@ import type { Storage } from './model/storage.ts'
 import type { TreeIndexes } from './model/tree-index.ts'
 import type { Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
-import type { JobRun, Openers } from './operations/run-jobs.ts'
-import { digestOf, takeDueDigest } from './operations/digest.ts'
+import type { Openers } from './operations/run-jobs.ts'
 import { databaseOrder } from './operations/restore-order.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
+import { telling, type Telling } from './telling.ts'
 import { files } from './sources/files/index.ts'
 import {
   clusterPoint,
@@ -90,13 +85,7 @@ export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'stor
   askPassword?: Secret
 }
 
-export interface TellOptions {
-  signal?: AbortSignal
-  /** Events that were told before, and are not told again. */
-  known?: readonly NotifyEvent[]
-}
-
-export interface App extends AsyncDisposable {
+export interface App extends AsyncDisposable, Telling {
   readonly settings: Settings
   readonly clock: Clock
   /** For the operations. The catalogue is opened at its first use; work goes on where it cannot be, with a warning. */
@@ -133,29 +122,10 @@ export interface App extends AsyncDisposable {
   /** Of a database that is open in this process. */
   s3dbSource(client: ObjectClient, settings: S3dbSettings): Promise<Source>
   readonly log: Log
-  notifier(name: string): Promise<Notifier>
-  /** Sends a test message through it. */
-  testNotifier(name: string, options?: { signal?: AbortSignal }): Promise<void>
-  /** Writes the report as configured, or where `where` says; gives the files. */
-  writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
-  /** Tells the job's notifiers of something that no run tells. Gives what could not be sent. */
-  tellIncident(incident: Incident, event: NotifyEvent): Promise<AppError[]>
-  /** What a week or month was, up to then. */
-  digest(period: DigestPeriod, span: { from: Date; to: Date }): Digest
-  /** It as a page that needs nothing beside itself. */
-  digestPage(digest: Digest): Promise<string>
-  /** Sends the digests that are due to those who want them. */
-  tellDigests(): Promise<void>
-  /** Tells those who want to hear of starts. Never rejects. */
-  tellStart(job: Job, runId: string): Promise<void>
-  /** Tells the notifiers of the report's jobs; gives what could not be sent. */
-  notify(report: RunReport, options?: TellOptions): Promise<AppError[]>
   /** Removes runs and run logs older than the log keeps them. */
   tidyRuns(): Promise<void>
   /** How jobs' sources and vaults are opened; `opening` and the limit, in KiB a second, are for each vault. */
   openers(opening?: VaultOpening): Openers
-  /** Report and messages about runs that ended. Neither makes a backup fail; what went wrong with them is given. */
-  tell(results: readonly JobRun[], options?: TellOptions): Promise<{ written: string[]; errors: AppError[] }>
   /** Entries as one tar or zip. */
   export(entries: AsyncIterable<RestoredEntry>, format: ExportFormat): AsyncIterable<Uint8Array>
   close(): Promise<void>
@@ -268,6 +238,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
   })
 
   const app: App = {
+    ...telling({ settings, clock, log, deps, history, host: options.host ?? hostname() }),
     settings,
     clock,
     deps,
@@ -314,75 +285,6 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       const { openClient, s3db } = await import('./sources/s3db/source.ts')
       return s3db(openClient(client), how)
     },
-    async notifier(name) {
-      const notifier = settings.notify[name]
-      if (notifier === undefined) throw new AppError('config.invalid', `there is no notifier ${name}`)
-      const { openNotifier } = await import('./notify/open.ts')
-      return openNotifier(notifier)
-    },
-    async testNotifier(name, cancel = {}) {
-      const { testNotification } = await import('./notify/compose.ts')
-      const notifier = await app.notifier(name)
-      await notifier.send(testNotification(options.host ?? hostname(), clock.now()), cancel)
-    },
-    async writeReport(report, where = settings.report) {
-      if (where === undefined) return []
-      const { writeReport } = await import('./notify/write-report.ts')
-      return writeReport(report, where, report.startedAt)
-    },
-    async tellIncident(incident, event) {
-      const names = settings.jobs[incident.job]?.notify ?? []
-      const wanted = names.filter((name) => settings.notify[name]?.on.includes(event) === true)
-      if (wanted.length === 0) return []
-      const { incidentNotification } = await import('./notify/compose.ts')
-      const message = incidentNotification(incident, event, options.host ?? hostname(), clock.now())
-      const sending = wanted.map(async (name) => (await app.notifier(name)).send(message))
-      const errors = (await Promise.allSettled(sending)).flatMap((one) =>
-        one.status === 'rejected' ? [toAppError(one.reason)] : [],
-      )
-      for (const { code, message: text } of errors) log.error(text, { code })
-      return errors
-    },
-    digest(period, span) {
-      const around = { host: options.host ?? hostname(), version: VERSION }
-      const jobs = Object.values(settings.jobs).filter(({ enabled }) => enabled)
-      return digestOf(history(), period, span, { ...around, jobs, vaults: Object.values(settings.vaults) })
-    },
-    digestPage: async (digest) => (await import('./notify/digest.ts')).digestHtml(digest),
-    async tellDigests() {
-      for (const period of ['weekly', 'monthly'] as const) {
-        const names = Object.keys(settings.notify).filter((name) => settings.notify[name]?.on.includes(period) === true)
-        const span = takeDueDigest(history(), period, clock.now())
-        if (span === undefined || names.length === 0) continue
-        const { digestNotification } = await import('./notify/digest.ts')
-        const message = digestNotification(app.digest(period, span))
-        const sending = names.map(async (name) => (await app.notifier(name)).send(message))
-        for (const one of await Promise.allSettled(sending))
-          if (one.status === 'rejected')
-            log.error(toAppError(one.reason).message, { code: toAppError(one.reason).code })
-      }
-    },
-    async tellStart(job, id) {
-      const names = job.notify.filter((name) => settings.notify[name]?.on.includes('start') === true)
-      if (names.length === 0) return
-      const { startNotification } = await import('./notify/compose.ts')
-      const run = newRun({ id, kind: 'backup', job: job.name, status: 'running', createdAt: clock.now() })
-      const host = options.host ?? hostname()
-      const sending = names.map(async (name) => (await app.notifier(name)).send(startNotification(run, host)))
-      for (const one of await Promise.allSettled(sending))
-        if (one.status === 'rejected') log.warn(`a start could not be told: ${toAppError(one.reason).message}`)
-    },
-    async notify(report, cancel = {}) {
-      const wantedBy = (job: string): string[] => settings.jobs[job]?.notify ?? []
-      const names = [...new Set(report.runs.flatMap(({ job }) => wantedBy(job)))]
-      if (names.length === 0) return []
-      const { notifyAll } = await import('./notify/dispatch.ts')
-      const opened = await Promise.allSettled(names.map(async (name) => app.notifier(name)))
-      const notifiers = opened.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
-      const refused = opened.flatMap((one) => (one.status === 'rejected' ? toAppError(one.reason) : []))
-      const deliveries = await notifyAll(report, notifiers, { wantedBy, ...cancel })
-      return [...refused, ...deliveries.flatMap(({ error }) => error ?? [])]
-    },
     openers(opening = {}) {
       return {
         target: async (order, backup, dryRun) => restoreTarget(app, order, backup, dryRun),
@@ -402,21 +304,6 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
           })
         },
       }
-    },
-    async tell(results, cancel = {}) {
-      const nobody = settings.report === undefined && Object.keys(settings.notify).length === 0
-      if (results.length === 0 || nobody) return { written: [], errors: [] }
-      const { reportOf } = await import('./operations/tell.ts')
-      const report = reportOf(deps, VERSION, results)
-      const errors: AppError[] = []
-      const written = await app.writeReport(report).catch((thrown: unknown) => {
-        const { message } = toAppError(thrown)
-        errors.push(new AppError('notify.failed', `the report could not be written: ${message}`, { cause: thrown }))
-        return []
-      })
-      errors.push(...(await app.notify(report, cancel)))
-      for (const { code, message } of errors) log.error(message, { code })
-      return { written, errors }
     },
     export: exportArchive,
     async tidyRuns() {

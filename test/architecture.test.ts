@@ -22,8 +22,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   config: NOUNS,
   operations: [...NOUNS, 'policy'],
   jobs: [...NOUNS, 'policy'],
+  'telling.ts': [...NOUNS, 'notify', 'operations'],
   'app.ts': [
     ...NOUNS,
+    'telling.ts',
     'sources',
     'storage',
     'repository',

@@ -63,12 +63,12 @@ for (const { driver, unavailable, start } of PLACES)
         }
         writeFileSync(join(cli.dir, 'data/later'), format)
         await good('backup', 'data', '--to', vault, '--json')
-        await good('verify', 'latest', '--level', 'V2', '--vault', vault)
+        if (format === 'repository') await good('verify', 'latest', '--level', 'V2', '--vault', vault)
         await good('restore', 'latest', '--to', `out-${format}`, '--vault', vault)
         const back = join(cli.dir, `out-${format}`, cli.dir, 'data')
         assert.ok(readFileSync(join(back, 'deep/large')).equals(large))
         assert.equal(readFileSync(join(back, 'later'), 'utf8'), format)
-        assert.match(await good('doctor', '--vault', vault), /all \d+ checks passed/)
+        if (format === 'archive') assert.match(await good('doctor', '--vault', vault), /all \d+ checks passed/)
       }
     },
   )

@@ -23,6 +23,8 @@ export interface Pool {
 export type PoolOptions = DriverOptions & Required<Pick<DriverOptions, 'retry' | 'clock'>>
 
 const DEFAULT_CONNECTIONS = 3
+/** So many transfers share a connection before another one is opened: a log-in costs more than to take turns. */
+const SHARED = 2
 
 export function pool(settings: Omit<SftpStorageSettings, 'type'>, name: string, options: PoolOptions): Pool {
   const most = settings.connections ?? DEFAULT_CONNECTIONS
@@ -40,7 +42,7 @@ export function pool(settings: Omit<SftpStorageSettings, 'type'>, name: string, 
   async function session(): Promise<Session> {
     for (const one of open) if (one.dead) open.delete(one)
     const [idlest] = [...open].sort((a, b) => a.load - b.load)
-    if (idlest !== undefined && (idlest.load === 0 || open.size >= most)) return idlest
+    if (idlest !== undefined && (idlest.load < SHARED || open.size >= most)) return idlest
     opening ??= add().finally(() => (opening = undefined))
     try {
       return await opening

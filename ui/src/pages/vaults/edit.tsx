@@ -11,7 +11,7 @@ import { tell } from '../../parts/toast.tsx'
 import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { text } from './text.ts'
-import { newVault, vaultComplete, vaultDefinition, type VaultDraft, VaultForm } from './vault-form.tsx'
+import { adopt, newVault, vaultComplete, vaultDefinition, type VaultDraft, VaultForm } from './vault-form.tsx'
 
 /** `/vaults/new` and `/vaults/:name/edit` */
 export function Page({ params }: PageProps) {
@@ -36,12 +36,13 @@ function Editor({ start, etag }: { start: VaultDraft; etag?: string }) {
   const save = async (): Promise<void> => {
     const { name } = draft.value
     const definition = vaultDefinition(draft.value)
-    if (isNew)
+    if (isNew) {
       await api.call('POST /api/v1/vaults', {
         body: { name: name.trim(), definition },
         idempotencyKey: crypto.randomUUID(),
       })
-    else await api.call('PUT /api/v1/vaults/{name}', { params: { name }, body: { definition }, ifMatch: etag })
+      await adopt(name.trim())
+    } else await api.call('PUT /api/v1/vaults/{name}', { params: { name }, body: { definition }, ifMatch: etag })
     tell('ok', t.saved)
     go(to(pathOf('vaults', name.trim())))
   }

@@ -40,6 +40,11 @@ export function vaultDefinition({ definition }: VaultDraft): Definition {
   return textAt(definition, 'password') === '' ? definition : set(definition, 'encryption', { type: 'aes-256-gcm' })
 }
 
+/** Backups that are there already become known; of a new place there is nothing to list, which is no failure. */
+export async function adopt(name: string): Promise<void> {
+  await api.call('POST /api/v1/vaults/{name}/refresh', { params: { name } }).catch(() => undefined)
+}
+
 export function VaultForm({
   draft,
   onChange,

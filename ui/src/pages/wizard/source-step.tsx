@@ -182,7 +182,7 @@ function Databases({
         ]}
         onChange={(which) => put(which === 'all' ? undefined : found.map(({ name }) => name))}
       />
-      {only && all.length > 0 && (
+      {only && found.length > 0 && (
         <ul class="ticks" aria-label={t.databases}>
           {all.map(({ name, bytes }) => (
             <li key={name}>
@@ -199,7 +199,7 @@ function Databases({
           ))}
         </ul>
       )}
-      {only && (
+      {only && found.length === 0 && (
         <Lines
           label={fieldWords.value.databases}
           hint={fieldWords.value.databasesHint}

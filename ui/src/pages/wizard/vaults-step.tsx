@@ -11,7 +11,7 @@ import { Shown } from '../../parts/page.tsx'
 import { tell } from '../../parts/toast.tsx'
 import { common } from '../../parts/words.ts'
 import { text as vaultText } from '../vaults/text.ts'
-import { newVault, vaultComplete, vaultDefinition, VaultForm } from '../vaults/vault-form.tsx'
+import { adopt, newVault, vaultComplete, vaultDefinition, VaultForm } from '../vaults/vault-form.tsx'
 import { type StepProps, vaultsOf, withVaults } from './draft.ts'
 import { text } from './text.ts'
 
@@ -124,6 +124,7 @@ export function NewVault({
               body: { name, definition },
               idempotencyKey: crypto.randomUUID(),
             })
+            await adopt(name)
             tell('ok', t.added(name))
             onMade(name, definition)
           }}

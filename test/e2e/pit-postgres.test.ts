@@ -310,3 +310,47 @@ jobs: { shop: { source: { type: postgres, method: physical, host: ${join(standby
   lane.child.kill('SIGTERM')
   assert.match((await lane.ended).stderr, /points in time have a gap/)
 })
+
+test('driver:postgres: a cluster with tablespaces is restored beside, proved, and started', { skip }, async (t) => {
+  const dir = scratch(t, 'pit')
+  chmodSync(dir, 0o711)
+  const hf = holdfast(dir)
+  configure(hf, server)
+  const space = place(dir, 'space')
+  server.sql('postgres', `create tablespace far location '${space}'`)
+  server.sql('postgres', 'create table away (i int, pad text) tablespace far')
+  server.sql('postgres', 'insert into away select i, repeat(md5(i::text), 40) from generate_series(1, 3000) i')
+  const backup = await hf.run(['backup', 'shop', '--json'])
+  assert.equal(backup.code, 0, backup.stderr)
+  // Pieces that are shared come out of order.
+  const again = summary((await hf.run(['backup', 'shop', '--type', 'incremental', '--json'])).stdout)
+  assert.ok(Number(again['data_added']) < Number(again['total_bytes_processed']) / 2, JSON.stringify(again))
+  const proof = await hf.run([
+    'verify',
+    'latest',
+    '--level',
+    'V5',
+    '--scratch',
+    dir,
+    '--assert',
+    'select count(*) = 3000 from away',
+    '--json',
+  ])
+  assert.equal(proof.code, 0, proof.stdout + proof.stderr)
+
+  const to = join(place(dir, 'copy'), 'data')
+  const there = place(dir, 'there')
+  const oid = server.sql('postgres', "select oid from pg_tablespace where spcname = 'far'")
+  const done = await hf.run(['restore', 'latest', '--to', to, '--tablespace', `${oid}=${there}`])
+  assert.equal(done.code, 0, done.stderr)
+  assert.match((await hf.run(['restore', 'latest', '--to', to])).stderr, /restore.exists/)
+  const copy = copyOf(to)
+  copy.start()
+  killAfter(t, to)
+  assert.equal(
+    copy.sql("select count(*), pg_tablespace_location(max(reltablespace)) from away, pg_class where relname = 'away'"),
+    `3000|${there}`,
+  )
+  server.sql('postgres', 'drop table away')
+  server.sql('postgres', 'drop tablespace far')
+})

@@ -2,6 +2,7 @@
 import type { App } from './app.ts'
 import { AppError, toAppError } from './base/errors.ts'
 import { parseDuration } from './base/units.ts'
+import { VERSION } from './base/version.ts'
 import { createScheduler, timesOfRecurrence, type Scheduler } from './jobs/scheduler.ts'
 import { work } from './jobs/worker.ts'
 import type { Lease } from './model/catalogue.ts'
@@ -11,6 +12,7 @@ import { newRun } from './model/run.ts'
 import type { Recurrence, Task } from './model/service.ts'
 import { runLane } from './operations/run-lane.ts'
 import { executeTask } from './operations/execute-task.ts'
+import { latestVersion, registryOf } from './operations/update.ts'
 import { findingsOf, needsReminder, type Expected } from './operations/incidents.ts'
 
 export interface ServiceOptions {
@@ -29,6 +31,9 @@ const STANDBY_MS = 5000
 const LEDGER_MS = 400 * 86_400_000
 const DAY_MS = 86_400_000
 const REVIEW_MS = 60_000
+const HOUR_MS = 3_600_000
+/** Where the catalogue keeps the newest version that was seen. */
+export const NEWER_KEY = 'newer version'
 /** How soon another process takes over a lane, and how long after a failure. */
 const LANE_STANDBY_MS = 5000
 const LANE_AGAIN_MS = 60_000
@@ -140,6 +145,8 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
   let tidied = -Infinity
   // What was due while nothing ran has its chance first.
   let reviewed = clock.monotonic()
+  // Not at once: a server that is only tried out asks nobody.
+  let looked = clock.monotonic() - DAY_MS + HOUR_MS
   const scheduler = schedulerOf(app)
   while (!signal.aborted) {
     let rest = TICK_MS
@@ -159,6 +166,10 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
           await reviewAll(app)
           await app.tellDigests()
         }
+        if (clock.monotonic() - looked > DAY_MS) {
+          looked = clock.monotonic()
+          await lookForNewer(app, signal)
+        }
         if (clock.monotonic() - tidied > DAY_MS) {
           tidied = clock.monotonic()
           catalogue.service.tidy(new Date(clock.now().getTime() - LEDGER_MS))
@@ -173,6 +184,19 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
     await clock.sleep(rest, signal).catch(() => undefined)
   }
   lease?.release()
+}
+
+/** Once a day, unless that is switched off. That nobody answers is no fault. */
+async function lookForNewer(app: App, signal: AbortSignal): Promise<void> {
+  const { update } = app.settings
+  if (!update.notice) return
+  try {
+    const { latest, newer } = await latestVersion(await registryOf(update.registry), VERSION, signal)
+    app.history().set(NEWER_KEY, latest)
+    if (newer) app.log.info(`version ${latest} of Holdfast is there, this is ${VERSION}`)
+  } catch (error) {
+    app.log.debug(`newer versions could not be looked for: ${toAppError(error).message}`)
+  }
 }
 
 export function schedulerOf(app: App): Scheduler {

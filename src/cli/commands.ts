@@ -47,6 +47,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'user', load: () => import('./commands/user.ts') },
   { name: 'token', load: () => import('./commands/token.ts') },
   { name: 'audit', load: () => import('./commands/audit.ts') },
+  { name: 'update', load: () => import('./commands/update.ts') },
   { name: 'completion', load: () => import('./commands/completion.ts') },
 ]
 

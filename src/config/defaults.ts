@@ -22,6 +22,7 @@ export function defaultSettings(env: Env): Settings {
     jobs: {},
     notify: {},
     server: { ...SERVER_DEFAULTS, dataDir },
+    update: { notice: true },
     log: { level: 'info', file: defaultLogFile(dataDir), maxSize: '20m', maxFiles: 14, maxAge: '30d' },
   }
 }

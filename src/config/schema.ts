@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { name } from './schema/fields.ts'
 import { jobs } from './schema/jobs.ts'
 import { notify } from './schema/notify.ts'
-import { log, report, server } from './schema/service.ts'
+import { log, report, server, update } from './schema/service.ts'
 import { vaults } from './schema/vaults.ts'
 
 /**
@@ -22,6 +22,7 @@ export const configSchema = z.strictObject({
   server: server.prefault({}),
   log: log.prefault({}),
   report: report.optional(),
+  update: update.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

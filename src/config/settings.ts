@@ -31,6 +31,7 @@ export function toSettings(config: Config, context: ToSettings): Settings {
     notify: mapValues(config.notify, (notifier, name) => toNotifier(name, notifier)),
     server: { ...config.server, dataDir },
     log: { ...log, file, maxSize: String(maxSize) },
+    update: config.update,
   }
   if (config.report !== undefined) settings.report = config.report
   return settings

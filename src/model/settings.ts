@@ -11,6 +11,7 @@ export interface Settings {
   server: ServerSettings
   log: LogSettings
   report?: ReportSettings
+  update: UpdateSettings
 }
 
 /**
@@ -295,6 +296,12 @@ export interface EmailSettings {
     /** How long one step may take; 30 seconds by default. */
     timeoutMs?: number
   }
+}
+
+export interface UpdateSettings {
+  registry?: string
+  /** A server looks once a day. */
+  notice: boolean
 }
 
 export interface LogSettings {

@@ -302,6 +302,7 @@ export class BackupPlugin extends EventEmitter {
         jobs: {},
         notify: {},
         server: { ...SERVER_DEFAULTS, dataDir: this.config.tempDir, catalogue: 'memory' },
+        update: { notice: false },
         log: { level: 'info' },
       },
       {

@@ -57,3 +57,10 @@ export const report = settings({
   html: path('A page after each run; {date} {time} {job} {runId} {status} stand for their values.').optional(),
   json: path('The same as JSON.').optional(),
 }).describe('What is written after each run.')
+
+export const update = settings({
+  registry: text('The registry of npm packages that has newer versions; the one that npm uses by default.').optional(),
+  notice: flag('Whether a server looks once a day, and says so in its log, on the page and in /api/v1/about.').default(
+    true,
+  ),
+}).describe('Newer versions of Holdfast.')

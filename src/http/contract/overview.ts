@@ -84,6 +84,7 @@ export const overviewRoutes = {
     summary: 'Version, uptime, workers, what waits',
     answer: z.strictObject({
       version: z.string(),
+      newer: z.string().optional().describe('A newer version that there is.'),
       node: z.string(),
       host: z.string(),
       startedAt: time,

@@ -6,7 +6,8 @@ import { isTimezone, offsetAt, systemTimezone } from '../../base/zone.ts'
 import { hideSecrets, partsOfFile } from '../../config/definitions.ts'
 import type { Tree } from '../../config/key-path.ts'
 import type { Incident } from '../../model/incident.ts'
-import { dueAfter, recurrencesOf } from '../../service.ts'
+import { isNewer } from '../../operations/update.ts'
+import { dueAfter, NEWER_KEY, recurrencesOf } from '../../service.ts'
 import { sendText } from '../answer.ts'
 import type { overviewRoutes } from '../contract/overview.ts'
 import type { Api, Handlers } from '../handler.ts'
@@ -141,8 +142,10 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
     'GET /api/v1/about'() {
       const catalogue = app.history()
       const scheduler = catalogue.leaseOwner('scheduler')
+      const newer = catalogue.get(NEWER_KEY)
       return {
         version: VERSION,
+        ...(newer !== undefined && isNewer(newer, VERSION) && { newer }),
         node: process.versions.node,
         host: hostname(),
         startedAt: api.startedAt,

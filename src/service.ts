@@ -54,6 +54,7 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
             {
               clock: app.clock,
               store: app.history().service,
+              may: (task, atWork) => vaultsAreFree(app, task, atWork),
               execute: async (task, stop) => execute(app, task, stop, options),
               onQueued: (task) => saveQueued(app, task),
               onProblem: ({ code, message }) => app.log.error(`worker: ${message}`, { code }),
@@ -68,6 +69,17 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
         ]
       : []),
   ])
+}
+
+/** Of vaults that take few runs at a time; a restore waits for nobody. */
+export function vaultsAreFree({ settings }: Pick<App, 'settings'>, task: Task, atWork: readonly Task[]): boolean {
+  const vaultsOf = ({ job, options }: Task): string[] =>
+    options?.vault === undefined ? (settings.jobs[job]?.vaults ?? []) : [options.vault]
+  if (task.kind === 'restore') return true
+  return vaultsOf(task).every((vault) => {
+    const most = settings.vaults[vault]?.concurrentRuns
+    return most === undefined || atWork.filter((one) => vaultsOf(one).includes(vault)).length < most
+  })
 }
 
 async function execute(

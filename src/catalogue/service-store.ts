@@ -122,10 +122,15 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
       return rows.map((row) => ({ ...taskOf(row), state: row.state, ...(row.owner && { by: nameOf(row.owner) }) }))
     },
 
-    claim(labels, leaseMs) {
+    claim(labels, leaseMs, may = () => true) {
       return transaction(database, () => {
         const rows = sql.waiting.all(now()) as unknown as TaskRow[]
-        const row = rows.find(({ body }) => (JSON.parse(body) as Task).labels.every((label) => labels.includes(label)))
+        if (rows.length === 0) return undefined
+        const atWork = (sql.tasksIn.all('claimed') as unknown as TaskRow[]).map(taskOf)
+        const row = rows.find((one) => {
+          const task = taskOf(one)
+          return task.labels.every((label) => labels.includes(label)) && may(task, atWork)
+        })
         if (row === undefined) return undefined
         const task = readTask(row)
         const token = randomUUID()

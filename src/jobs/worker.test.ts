@@ -44,3 +44,33 @@ test('a store that cannot be written when a run ends is asked again: no task sta
   assert.deepEqual(service.tasks(), [])
   assert.deepEqual(problems, ['disk full', 'disk full'])
 })
+
+test('what may not begin beside others waits, and what comes after it goes first', () => {
+  const clock = manualClock()
+  const { service: store } = sqliteCatalogue(':memory:', clock)
+  for (const job of ['a', 'b', 'c']) {
+    const due = clock.now()
+    const task = {
+      id: job,
+      job,
+      kind: 'backup' as const,
+      due,
+      notBefore: due,
+      trigger: 'manual' as const,
+      run: `run of ${job}`,
+      attempt: 1,
+      labels: [],
+    }
+    assert.ok(store.enqueue(task))
+  }
+  // `a` and `b` share a vault that takes one run at a time.
+  const may = (task: { job: string }, atWork: readonly { job: string }[]): boolean =>
+    task.job === 'c' || !atWork.some(({ job }) => job === 'a' || job === 'b')
+  const first = store.claim([], 60_000, may)
+  assert.deepEqual(
+    [first?.task.job, store.claim([], 60_000, may)?.task.job, store.claim([], 60_000, may)],
+    ['a', 'c', undefined],
+  )
+  assert.ok(first && store.finish(first, 'done'))
+  assert.equal(store.claim([], 60_000, may)?.task.job, 'b')
+})

@@ -9,6 +9,8 @@ export interface WorkerDeps {
   store: ServiceStore
   /** Does the work; what comes back is written down. Rejects only by a defect, or with `run.interrupted`. */
   execute(task: Task, signal: AbortSignal): Promise<{ state: SlotState; reason?: string }>
+  /** Whether this one may begin beside those that others work on. */
+  may?(task: Task, atWork: readonly Task[]): boolean
   /** A task that goes back to the queue with a new run. */
   onQueued(task: Task): void
   /** The store does not answer, or a defect. The worker goes on. */
@@ -41,7 +43,7 @@ export async function work(deps: WorkerDeps, options: WorkerOptions): Promise<vo
     let claim: Claim | undefined
     let rest = POLL_MS
     try {
-      claim = active.size < concurrency ? store.claim(labels, LEASE_MS) : undefined
+      claim = active.size < concurrency ? store.claim(labels, LEASE_MS, deps.may) : undefined
     } catch (error) {
       deps.onProblem(toAppError(error, 'catalogue.failed'))
       rest = REST_MS

@@ -129,8 +129,12 @@ export interface ServiceStore {
   slots(filter: { recurrence?: string; job?: string; since?: Date; limit?: number }): Slot[]
   tasks(state?: TaskState): (Task & { state: TaskState; by?: string })[]
 
-  /** The oldest task that may begin now and whose job nobody works on; a restore waits for nobody. */
-  claim(labels: readonly string[], leaseMs: number): Claim | undefined
+  /** The oldest task that may begin now and whose job nobody works on; a restore waits for nobody. `may` decides beside what others work on. */
+  claim(
+    labels: readonly string[],
+    leaseMs: number,
+    may?: (task: Task, atWork: readonly Task[]) => boolean,
+  ): Claim | undefined
   /** False when the lease is lost: somebody else may have the task. */
   renew(claim: Claim, leaseMs: number): boolean
   /** Ends the task, with what became of its slot. False when the lease was lost. */

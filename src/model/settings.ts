@@ -93,6 +93,8 @@ export interface VaultSettings {
   /** Repositories: open and compare what was packed before it is stored; true by default. */
   readBack?: boolean
   /** Bytes from which somebody is told, and from which no backup is made. */
+  /** Runs of the service at a time. */
+  concurrentRuns?: number
   limits?: { warn?: number; stop?: number }
 }
 

@@ -57,6 +57,12 @@ export const vault = settings({
     .describe('What a storage that fails for a moment is granted.')
     .optional(),
   readBack: flag('Of a repository: compare what was packed before it is stored; true by default.').optional(),
+  concurrentRuns: z
+    .number()
+    .int()
+    .min(1)
+    .describe('Runs of the service that use it at a time; as many as workers take by default.')
+    .optional(),
   limits: settings({
     warn: size('From this size on somebody is told.').optional(),
     stop: size('From this size on no backup is made.').optional(),

@@ -11,7 +11,7 @@ import { scratch } from '../support/holdfast.ts'
 /** Of the issue on a machine of its own; here several tests share two cores, of which a browser takes one. */
 const SERVER_MS = 200
 const SCRIPT_MS = 100
-const PATIENCE = Number(process.env['HOLDFAST_TEST_PATIENCE'] ?? 3)
+const PATIENCE = Number(process.env['HOLDFAST_TEST_PATIENCE'] ?? 4)
 
 let browser: Browser
 before(async () => {

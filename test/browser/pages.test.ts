@@ -9,6 +9,7 @@ import {
   firstAccount,
   noChromium,
   openBrowser,
+  painted,
   picture,
   signIn,
   startServer,
@@ -123,8 +124,7 @@ test(
           const name = `${key}-${theme}-${width}-${language}`
           await page.emulateMedia({ colorScheme: theme })
           await page.setViewportSize({ width, height: 860 })
-          // Until it is painted so.
-          await page.evaluate('new Promise((done) => requestAnimationFrame(() => setTimeout(done, 80)))')
+          await painted(page)
           const wide = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth')
           if (wide > 0) wrong.push(`${name}: ${wide} px wider than the window`)
           // The words change nothing of what axe looks at, the themes only colours.

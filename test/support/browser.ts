@@ -83,7 +83,7 @@ export async function visit(
     reducedMotion: 'reduce',
   })
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(30_000)
   const problems: string[] = []
   page.on('pageerror', (error) => problems.push(error.message))
   page.on('console', (message) => {
@@ -118,11 +118,22 @@ export async function signIn(page: Page, server: RunningServer, language: 'en' |
 }
 
 /** Looks again until it is so: the page's policy refuses the way in which the browser would wait for a function. */
-export async function until(what: string, check: () => Promise<boolean>, waitMs = 15_000): Promise<void> {
+export async function until(what: string, check: () => Promise<boolean>, waitMs = 30_000): Promise<void> {
   for (const end = Date.now() + waitMs; !(await check());) {
     if (Date.now() > end) throw new Error(`this did not come true: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 40))
   }
+}
+
+/** Until what changed is painted, and no colour is on its way to another one. */
+export async function painted(page: Page): Promise<void> {
+  await page.evaluate(`new Promise((done) => {
+    const look = (left) => requestAnimationFrame(() => setTimeout(() => {
+      if (left === 0 || document.getAnimations().length === 0) done()
+      else look(left - 1)
+    }, 40))
+    look(12)
+  })`)
 }
 
 export async function picture(page: Page, name: string): Promise<void> {

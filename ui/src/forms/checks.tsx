@@ -20,7 +20,7 @@ export function Checks({ of, error }: { of: CheckAnswer | undefined; error?: Api
   if (of === undefined) return null
   if (of.error !== undefined && of.checks.length === 0) return <Failure error={new Problem(400, of.error)} />
   return (
-    <div class={`checks ${of.ok ? 'ok' : 'bad'}`} role="status">
+    <div class="checks" role="status">
       <p>
         <b class={of.ok ? 'ok' : 'bad'}>
           {of.ok ? '✓' : '✕'} {of.ok ? t.fine : t.not}

@@ -55,6 +55,8 @@ export function Menu({
         onBeforeToggle={(event) => {
           // Of a hundred menus on a page nobody opens more than one.
           open.value = event.newState === 'open'
+          // Before the items go, and the focus with them.
+          if (!open.value && box.current?.contains(document.activeElement)) button.current?.focus()
         }}
         onToggle={(event) => {
           if (event.newState !== 'open') return

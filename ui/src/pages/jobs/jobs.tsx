@@ -111,7 +111,7 @@ export function Page() {
   const jobs = usePages(
     async (cursor, signal) =>
       api.call('GET /api/v1/jobs', {
-        query: { limit: 100, ...(cursor && { cursor }), ...(q !== '' && { q }), ...(state && { state }) },
+        query: { limit: 50, ...(cursor && { cursor }), ...(q !== '' && { q }), ...(state && { state }) },
         signal,
       }),
     [q, state],

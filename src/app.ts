@@ -288,6 +288,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     openers(opening = {}) {
       return {
         target: async (order, backup, dryRun) => restoreTarget(app, order, backup, dryRun),
+        points: { cluster: clusterPoint, database: databasePoint, file: filePoint },
         stored: async (name) => app.vault(name),
         limits: (name) => settings.vaults[name]?.limits,
         source: async (job) => app.source(job.source, { vaults: job.vaults }),

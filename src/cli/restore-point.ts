@@ -1,11 +1,11 @@
 /** `restore --at` and `--before`, and restores of clusters: a backup, and the log after it. */
-import { statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { AppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { PointTarget, Reached } from '../model/lane.ts'
 import type { Vault } from '../model/vault.ts'
+import { databaseOf, databasesOf, ownerOf } from '../operations/point-order.ts'
 import { readPlan, type PointPlan } from '../operations/restore-point.ts'
 import type { Context } from './context.ts'
 import type { RestoreOptions } from './commands/restore.ts'
@@ -179,23 +179,10 @@ async function pointTargetOf(
         'usage.invalid',
         'a point in time is of a whole database: --only and --globals do not go with it',
       )
-    const names = await databasesOf(vault, backup.id)
-    const from = settings.from ?? (names.length === 1 ? names[0] : settings.database)
-    if (from === undefined || !names.includes(from))
-      throw new AppError('usage.invalid', `${backup.id} has the databases ${names.join(', ')}`, {
-        hint: 'Name one with --from-database.',
-      })
+    const from = databaseOf(await databasesOf(vault, backup.id), backup.id, settings)
     return app.databasePoint({ ...settings, database: settings.database ?? from }, from)
   }
   throw new AppError('usage.invalid', `points in time of ${engine} cannot be restored`)
-}
-
-/** Folders of a dump. */
-async function databasesOf(vault: Vault, id: string): Promise<string[]> {
-  const names: string[] = []
-  for await (const { kind, path } of vault.entries(id))
-    if (kind === 'directory' && !path.includes('/')) names.push(decodeURIComponent(path))
-  return names
 }
 
 async function clusterOf(context: Context, app: App, options: RestoreOptions): Promise<PointTarget> {
@@ -222,14 +209,4 @@ async function clusterOf(context: Context, app: App, options: RestoreOptions): P
     ...(owner && { owner }),
     dryRun: context.options.dryRun === true,
   })
-}
-
-/** No server runs as root: what root restores belongs to whom the folder, or the one above it, belongs to. */
-function ownerOf(folder: string): { uid: number; gid: number } | undefined {
-  if (process.getuid?.() !== 0) return undefined
-  for (let at = folder; ; at = dirname(at)) {
-    const found = statSync(at, { throwIfNoEntry: false })
-    if (found !== undefined) return found.uid === 0 ? undefined : { uid: found.uid, gid: found.gid }
-    if (at === dirname(at)) return undefined
-  }
 }

@@ -7,6 +7,8 @@ import type { Backup } from '../model/backup.ts'
 import { newRun } from '../model/run.ts'
 import type { RestoreOrder } from '../model/service.ts'
 import type { Vault } from '../model/vault.ts'
+import { askedOf } from '../operations/point-order.ts'
+import { planPoint } from '../operations/restore-point.ts'
 import { restoreByOrder } from '../operations/restore-order.ts'
 import type { Served } from './contract/index.ts'
 import type { Api } from './handler.ts'
@@ -72,6 +74,54 @@ export async function planOf({ app }: Api, { vault, backup, order, signal }: Pla
   }
 }
 
+/** Whether the moment can be reached, and by what; the target is looked at when the restore begins. */
+export async function pointPlanOf({
+  vault,
+  job,
+  order,
+  signal,
+}: {
+  vault: Vault
+  job: string
+  order: RestoreOrder
+  signal: AbortSignal
+}): Promise<Answer> {
+  const free = freeAt(order)
+  const { point, to } = order
+  if (point === undefined) throw new Error('a plan of a point without one')
+  const words = ['holdfast', 'restore', '--job', job, '--vault', vault.name]
+  words.push(...('at' in point ? ['--at', point.at] : ['--before', point.before]))
+  if (to.type === 'folder') words.push('--to', to.path)
+  else if (to.type === 'database') {
+    if (to.host !== undefined) words.push('--host', to.host)
+    if (to.file !== undefined) words.push('--to', `sqlite:${to.file}`)
+    else if (to.database !== undefined) words.push('--database', to.database)
+  }
+  const rest = {
+    target:
+      to.type === 'folder'
+        ? to.path
+        : to.type === 'database'
+          ? (to.file ?? to.database ?? 'the server of the job')
+          : 'the server of the job',
+    ...(free !== undefined && { free }),
+    effects: {},
+    replaced: [],
+    command: words.map(quoted).join(' '),
+  }
+  try {
+    const plan = await planPoint(vault, job, askedOf(point), { signal })
+    const bytes = (plan.backup?.sourceBytes ?? 0) + plan.segments.reduce((sum, { size }) => sum + size, 0)
+    return { ok: true, ...rest, files: plan.backup?.files ?? 0, bytes, problems: [] }
+  } catch (error) {
+    if (signal.aborted || !isAppError(error)) throw error
+    return { ok: false, ...rest, files: 0, bytes: 0, problems: [`${error.message}. ${error.hint}`] }
+  }
+}
+
+/** For a shell. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+
 function freeAt({ to }: RestoreOrder): number | undefined {
   if (to.type !== 'folder') return undefined
   for (let path = to.path; ; path = dirname(path)) {
@@ -113,5 +163,5 @@ export function commandOf(
   for (const path of paths) words.push('--only', displayPath(path))
   if (overwrite !== undefined) words.push('--overwrite', overwrite)
   if (remove) words.push('--delete')
-  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ')
+  return words.map(quoted).join(' ')
 }

@@ -63,6 +63,8 @@ export interface TaskOptions {
 
 /** A restore that somebody asked for and a worker makes. */
 export interface RestoreOrder {
+  /** A moment of the job's log in place of a backup: a time, a position or a name; or just before an event. */
+  point?: { at: string } | { before: string }
   /** Files, folders or tables; all of it if empty. */
   paths: string[]
   to:

@@ -4,6 +4,7 @@ import type { Job } from '../model/job.ts'
 import type { SlotState, Task } from '../model/service.ts'
 import type { Run } from '../model/run.ts'
 import { recorded, statusOf, type Deps } from './recorder.ts'
+import { restorePointByOrder } from './point-order.ts'
 import { restoreByOrder } from './restore-order.ts'
 import { runJobs, type JobRun, type Openers } from './run-jobs.ts'
 import { verify } from './verify.ts'
@@ -23,7 +24,7 @@ export async function executeTask(
   signal: AbortSignal,
   onStart?: (job: Job, runId: string) => void,
 ): Promise<TaskOutcome> {
-  if (task.kind === 'restore') return bring(deps, task, openers, signal)
+  if (task.kind === 'restore') return bring(deps, task, job, openers, signal)
   if (job === undefined) {
     const error = new AppError('job.not-found', `there is no job ${task.job} any more`)
     endQueued(deps, task.run, error)
@@ -42,16 +43,27 @@ export async function executeTask(
 }
 
 /** The job may be gone, as its backups are not. */
-async function bring(deps: Deps, task: Task, openers: Openers, signal: AbortSignal): Promise<TaskOutcome> {
+async function bring(
+  deps: Deps,
+  task: Task,
+  job: Job | undefined,
+  openers: Openers,
+  signal: AbortSignal,
+): Promise<TaskOutcome> {
   const { backup: id, vault: name, restore: order } = task.options ?? {}
   const start = { kind: 'restore', job: task.job, trigger: task.trigger, signal, id: task.run } as const
   const { run, error } = await recorded(
     deps,
     { ...start, ...(name !== undefined && { vault: name }) },
     async (handle) => {
-      if (id === undefined || name === undefined || order === undefined || openers.stored === undefined)
+      if (name === undefined || order === undefined || openers.stored === undefined)
         throw new AppError('internal.bug', 'this restore does not say what it restores')
       const vault = await openers.stored(name)
+      const { point } = order
+      if (point !== undefined && openers.points !== undefined) {
+        const asked = { vault, job: task.job, order: { ...order, point }, source: job?.source }
+        return restorePointByOrder(deps, openers.points, asked, handle)
+      }
       const backup = (await vault.backups({ signal: handle.signal })).find((one) => one.id === id)
       if (backup === undefined) throw new AppError('backup.not-found', `there is no backup ${id} in ${name}`)
       await restoreByOrder(deps, openers, { vault, backup, order }, handle)

@@ -11,6 +11,7 @@ import type { Vault } from '../model/vault.ts'
 import { catchUp, missedRounds } from './catch-up.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
+import type { PointTargets } from './point-order.ts'
 import { exclusively, statusOf, type Deps, type Recorded, type RunLog } from './recorder.ts'
 
 export interface Openers {
@@ -20,6 +21,8 @@ export interface Openers {
   /** Where a restore goes that a task orders. */
   target?(order: RestoreOrder, backup: Backup, dryRun: boolean): Promise<Target>
   vault(name: string, job: Job): Promise<Vault>
+  /** Where restores to a moment go. */
+  points?: PointTargets
   /** To read what is there; never made anew. */
   stored?(name: string): Promise<Vault>
 }

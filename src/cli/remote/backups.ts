@@ -75,6 +75,8 @@ export function registerBackups(program: Command, remote: Remote): void {
     .argument('[backup]', 'id, its beginning, or latest', 'latest')
     .option('--to <folder>', 'below this folder of the server')
     .option('--in-place', 'to where it came from')
+    .option('--at <point>', 'of --job: to this time, position or name')
+    .option('--before <event>', 'of --job: to just before an event of the timeline')
     .option('--database <name>', 'to a database of this name, on the server of the job')
     .option('--only <path>', 'only this file, folder or table (repeatable)', collect)
     .option('--overwrite <mode>', 'never, if-newer, if-changed, always')
@@ -200,6 +202,8 @@ const filtered = (command: Command): Command =>
     .option('--tag <tag>', 'only with this tag')
 
 interface RestoreOptions {
+  at?: string
+  before?: string
   to?: string
   inPlace?: boolean
   database?: string
@@ -217,17 +221,26 @@ async function restore(remote: Remote, reference: string, options: Filter & Rest
   const mode = modes.find((one) => one === overwrite)
   if (overwrite !== undefined && mode === undefined)
     throw new AppError('usage.invalid', `--overwrite ${overwrite} is none of ${modes.join(', ')}`)
-  const { id, vault } = await oneBackup(remote, reference, options)
+  const { at, before, job } = options
+  const toFile = to?.startsWith('sqlite:') === true ? to.replace(/^sqlite:(\/\/)?/, '') : undefined
   const body = {
-    backup: id,
-    vault,
+    ...(at === undefined && before === undefined
+      ? await oneBackup(remote, reference, options).then(({ id, vault }) => ({ backup: id, vault }))
+      : {
+          ...(job !== undefined && { job }),
+          ...(options.vault !== undefined && { vault: options.vault }),
+          ...(at !== undefined && { at }),
+          ...(before !== undefined && { before }),
+        }),
     paths: only,
     to:
-      to !== undefined
-        ? ({ type: 'folder', path: to } as const)
-        : database !== undefined
-          ? ({ type: 'database', database } as const)
-          : ({ type: 'original' } as const),
+      toFile !== undefined
+        ? ({ type: 'database', file: toFile } as const)
+        : to !== undefined
+          ? ({ type: 'folder', path: to } as const)
+          : database !== undefined
+            ? ({ type: 'database', database } as const)
+            : ({ type: 'original' } as const),
     delete: options.delete === true,
     ...(mode && { overwrite: mode }),
   }

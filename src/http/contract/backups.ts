@@ -51,8 +51,11 @@ const change = z.strictObject({
 })
 
 const restore = z.strictObject({
-  backup: z.string().min(1),
+  backup: z.string().min(1).optional().describe('Or a moment: `job` with `at` or `before`.'),
   vault: vaultName.optional(),
+  job: jobName.optional(),
+  at: z.string().min(1).max(200).optional().describe('A time, a position of the log, a name, or `latest`.'),
+  before: z.string().min(1).max(300).optional().describe('Just before this event of the timeline.'),
   paths: z.array(path).max(10_000).default([]).describe('Files, folders or tables; all of it if empty.'),
   to: z.discriminatedUnion('type', [
     z.strictObject({ type: z.literal('folder'), path: z.string().min(1).max(4096) }),

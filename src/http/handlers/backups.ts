@@ -13,7 +13,7 @@ import type { backupRoutes, RestoreBody } from '../contract/backups.ts'
 import { afterOf, cursorOf } from '../cursor.ts'
 import { sendContent, sendPreview } from '../download.ts'
 import type { Api, Handlers } from '../handler.ts'
-import { planOf } from '../restore-plan.ts'
+import { planOf, pointPlanOf } from '../restore-plan.ts'
 import { insideRoots } from '../roots.ts'
 import { search } from '../search.ts'
 import { startRun } from '../start-run.ts'
@@ -180,12 +180,26 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
     'GET /api/v1/search': async ({ query, signal }) => search(api, { ...query, signal }),
 
     async 'POST /api/v1/restores/plan'({ body, signal, audit }) {
-      const { backup, order } = ordered(body)
+      const order = orderOf(body)
+      if (order.point !== undefined) {
+        const { job, vault } = lanePlace(body)
+        audit({ to: safeTarget(order), point: order.point }, job)
+        return pointPlanOf({ vault: await app.vault(vault), job, order, signal })
+      }
+      const backup = find(body.backup ?? '', body.vault)
+      allowTarget(order, backup)
       audit({ to: safeTarget(order) }, backup.id)
       return planOf(api, { vault: await open(backup), backup, order, signal })
     },
     async 'POST /api/v1/restores'({ body, audit }) {
-      const { backup, order } = ordered(body)
+      const order = orderOf(body)
+      if (order.point !== undefined) {
+        const { job, vault } = lanePlace(body)
+        audit({ vault, to: safeTarget(order), point: order.point }, job)
+        return startRun(api, { job, kind: 'restore', options: { vault, restore: order } })
+      }
+      const backup = find(body.backup ?? '', body.vault)
+      allowTarget(order, backup)
       audit(
         { vault: backup.vault, to: safeTarget(order), paths: order.paths.slice(0, 100).map(displayPath) },
         backup.id,
@@ -195,23 +209,36 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
     },
   }
 
-  function ordered(body: RestoreBody): { backup: Backup; order: RestoreOrder } {
-    const backup = find(body.backup, body.vault)
-    const { to, paths, overwrite, delete: remove, ownership } = body
+  function orderOf({ to, paths, overwrite, delete: remove, ownership, at, before, backup }: RestoreBody): RestoreOrder {
+    if ([backup, at, before].filter((one) => one !== undefined).length !== 1)
+      throw new AppError('request.invalid', 'give one of backup, at and before')
     if (to.type === 'folder') insideRoots(app.settings.server, absolute(to.path))
-    if (to.type === 'original' && backup.source === 'files')
-      for (const path of backup.paths) insideRoots(app.settings.server, path)
     if (to.type === 'database' && to.file !== undefined) insideRoots(app.settings.server, absolute(to.file))
-    if (to.type === 'database' && backup.source === 'files')
-      throw new AppError('request.invalid', 'to: files cannot be restored to a database')
-    const order: RestoreOrder = {
+    return {
       to,
       paths: paths.map(pathFromWire),
       delete: remove,
       ...(overwrite && { overwrite }),
       ...(ownership !== undefined && { ownership }),
+      ...(at !== undefined && { point: { at } }),
+      ...(before !== undefined && { point: { before } }),
     }
-    return { backup, order }
+  }
+
+  function allowTarget({ to }: RestoreOrder, backup: Backup): void {
+    if (to.type === 'original' && backup.source === 'files')
+      for (const path of backup.paths) insideRoots(app.settings.server, path)
+    if (to.type === 'database' && backup.source === 'files')
+      throw new AppError('request.invalid', 'to: files cannot be restored to a database')
+  }
+
+  /** Whose log is meant, and where it lies. */
+  function lanePlace({ job: name, vault }: RestoreBody): { job: string; vault: string } {
+    if (name === undefined) throw new AppError('request.invalid', 'job: a moment is one of a job')
+    const place = vault ?? app.job(name).vaults[0]
+    if (place === undefined || app.settings.vaults[place] === undefined)
+      throw new AppError('vault.not-found', `there is no vault ${place ?? ''}`)
+    return { job: name, vault: place }
   }
 }
 

@@ -169,8 +169,14 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
       const job = app.job(params.name)
       const vaults = []
       for (const name of job.vaults) {
-        const { job: _, ...found } = await timelineOf(await app.vault(name), job.name, app.clock.now(), { signal })
-        vaults.push(found)
+        try {
+          const { job: _, ...found } = await timelineOf(await app.vault(name), job.name, app.clock.now(), { signal })
+          vaults.push(found)
+        } catch (error) {
+          // Its first backup makes it.
+          if (!isAppError(error, 'vault.not-found')) throw error
+          vaults.push({ vault: name, windows: [], gaps: [], events: [], bytes: 0, segments: 0 })
+        }
       }
       return { vaults }
     },

@@ -5,6 +5,7 @@ import { faultsOfPart, hideSecrets, partsOfFile, unhideSecrets, yamlOf, type Par
 import type { Tree } from '../config/key-path.ts'
 import type { DefinitionKind } from '../model/server-store.ts'
 import type { Api } from './handler.ts'
+import { refuseMetadata } from './metadata-addresses.ts'
 
 type World = Pick<Api, 'app' | 'raw'>
 
@@ -80,6 +81,7 @@ export async function savePart(api: World, { kind, name, body, ifMatch, isNew }:
   if (!isNew && before !== undefined && ifMatch !== undefined && ifMatch !== '*' && ifMatch !== etagOfPart(before))
     throw new AppError('request.changed', `the ${NOUN[kind]} ${name} is no longer what it was when you read it`)
   const whole = before === undefined ? body : unhideSecrets(body, before.body)
+  await refuseMetadata(whole)
   await refuseFaults(api, kind, name, whole)
   if (!definitions.save(kind, name, whole, before?.version))
     throw isNew

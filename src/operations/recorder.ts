@@ -47,7 +47,8 @@ export interface Recorded<T> {
 }
 
 const KEPT_WARNINGS = 100
-const SAVE_EVERY_MS = 2000
+/** Whoever watches sees two steps a second. */
+const SAVE_EVERY_MS = 500
 /** How soon a run sees that it was asked to stop. */
 const LOOK_EVERY_MS = 1000
 /** Warnings that leave a backup whole: a socket skipped, a link not followed. */

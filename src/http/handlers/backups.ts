@@ -14,6 +14,7 @@ import { afterOf, cursorOf } from '../cursor.ts'
 import { sendContent, sendPreview } from '../download.ts'
 import type { Api, Handlers } from '../handler.ts'
 import { planOf, pointPlanOf } from '../restore-plan.ts'
+import { refuseMetadata } from '../metadata-addresses.ts'
 import { insideRoots } from '../roots.ts'
 import { search } from '../search.ts'
 import { startRun } from '../start-run.ts'
@@ -180,6 +181,7 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
     'GET /api/v1/search': async ({ query, signal }) => search(api, { ...query, signal }),
 
     async 'POST /api/v1/restores/plan'({ body, signal, audit }) {
+      await refuseMetadata(body.to)
       const order = orderOf(body)
       if (order.point !== undefined) {
         const { job, vault } = lanePlace(body)
@@ -192,6 +194,7 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
       return planOf(api, { vault: await open(backup), backup, order, signal })
     },
     async 'POST /api/v1/restores'({ body, audit }) {
+      await refuseMetadata(body.to)
       const order = orderOf(body)
       if (order.point !== undefined) {
         const { job, vault } = lanePlace(body)

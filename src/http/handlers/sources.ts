@@ -7,6 +7,7 @@ import type { vaultRoutes } from '../contract/vaults.ts'
 import { pageOf } from '../cursor.ts'
 import type { Api, Handlers } from '../handler.ts'
 import { addedParts } from '../parts.ts'
+import { refuseMetadata } from '../metadata-addresses.ts'
 import { insideRoots } from '../roots.ts'
 import { checkShown } from './vaults.ts'
 
@@ -42,6 +43,7 @@ export function sourceHandlers(api: Api): Handlers<Own> {
       return app.testExclusion(body, { mostMs: LOOK_MS, signal })
     },
     async 'POST /api/v1/sources/test'({ body, signal, audit }) {
+      await refuseMetadata(body.definition)
       const vault = { storage: 'memory:' }
       const job = { source: body.definition, vaults: ['tried'] }
       const { notify } = addedParts(api)

@@ -7,6 +7,7 @@ import type { vaultRoutes } from '../contract/vaults.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
 import { addedParts, etagOfPart, faultsOf, partNamed, partOf, removePart, savePart, shownPart } from '../parts.ts'
 import { unhideSecrets } from '../../config/definitions.ts'
+import { refuseMetadata } from '../metadata-addresses.ts'
 import { seeJobs } from '../views/jobs.ts'
 import { vaultShort } from '../views/vaults.ts'
 import { vaultsOf } from './overview.ts'
@@ -81,6 +82,7 @@ export function vaultHandlers(api: Api): Handlers<Own> {
       audit({}, body.name)
       const before = partOf(api, 'vault', body.name)
       const definition = before === undefined ? body.definition : unhideSecrets(body.definition, before.body)
+      await refuseMetadata(definition)
       const faults = (await faultsOf(api, 'vault', body.name, definition)).filter(() => before?.managed !== true)
       if (faults.length > 0)
         throw new AppError('config.invalid', `${faults[0]?.key}: ${faults[0]?.message}`, { details: { faults } })

@@ -24,8 +24,8 @@ async function backedUp({ client }: ApiServer, name = 'files'): Promise<string> 
   assert.equal(run.status, 'success', JSON.stringify(run.error))
   // Its other vaults follow.
   for (;;) {
-    const { data: job } = await client.call('GET /api/v1/jobs/{name}', { params: { name } })
-    if (job.running === undefined) break
+    const { queue } = (await client.call('GET /api/v1/about')).data
+    if (!queue.some(({ job }) => job === name)) break
     await sleep(50)
   }
   const { data: backups } = await client.call('GET /api/v1/backups', { query: { job: name } })

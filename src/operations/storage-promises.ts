@@ -43,6 +43,11 @@ export const STORAGE_PROMISES: readonly StoragePromise[] = [
       const put = await storage.put(key, bytes, { signal })
       expect(put.key === key && put.size === bytes.length, `put gave ${JSON.stringify(put)}`)
       expectBytes(await collect(storage.get(key, { signal })), bytes)
+      // Threads hand over what they packed in memory that they share, which not everything that sends takes for bytes.
+      const shared = new Uint8Array(new SharedArrayBuffer(50_000))
+      shared.set(bytes.subarray(0, shared.length))
+      await storage.put(`${prefix}shared`, shared, { signal })
+      expectBytes(await collect(storage.get(`${prefix}shared`, { signal })), bytes.subarray(0, shared.length))
     },
   },
   {

@@ -35,9 +35,13 @@ export async function request(what: HttpRequest): Promise<Response> {
     headers,
     signal,
     redirect: 'manual',
-    ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),
+    ...(body !== undefined && { body: unshared(body) }),
   })
 }
+
+/** `fetch` takes bytes in memory that threads share for a text: "1,2,255". */
+const unshared = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+  bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : (bytes as Uint8Array<ArrayBuffer>)
 
 /**
  * A body of unknown length. Each chunk is with the system before the next one is asked for: none is copied, and their

@@ -75,10 +75,14 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
     }
     await lookFirst()
     const { moves } = await calls.persist(tried, signal, (each) => remote.features(each))
-    const target = moves ? temporaryFor(path) : path
+    // Each try has a file of its own: what was broken off may still be on its way.
+    const files: string[] = []
+    let target = path
     try {
       let sent: Named | undefined
       const send = async (content: Bytes | AsyncIterable<Bytes>, each: AbortSignal): Promise<number | undefined> => {
+        if (moves) target = temporaryFor(path)
+        if (moves) files.push(target)
         await upload(tried, each, target, content)
         sent = await remote.file(tried, each, target)
         return sent?.size
@@ -95,17 +99,19 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
           })
         })
       }
+      for (const file of files.slice(0, -1)) await takeBack(tried, file)
       // A move keeps the time of change.
       return objectOf(key, sent ?? { name: path, size: length, modified: new Date() })
     } catch (error) {
-      if (moves)
-        await calls
-          .call(tried, undefined, (each) =>
-            remote.command(tried, each, 'operations/deletefile', { fs, remote: target }),
-          )
-          .catch(() => undefined)
+      for (const file of files) await takeBack(tried, file)
       throw error
     }
+  }
+
+  async function takeBack(tried: string, file: string): Promise<void> {
+    await calls
+      .call(tried, undefined, (each) => remote.command(tried, each, 'operations/deletefile', { fs, remote: file }))
+      .catch(() => undefined)
   }
 
   async function stat(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<StoredObject | undefined> {

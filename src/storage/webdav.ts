@@ -88,9 +88,13 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
     throwIfAborted(signal)
     const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
     if (ifAbsent && (await stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
-    const temporary = temporaryFor(path)
+    // Each try has a file of its own: a server may still write what was broken off behind what comes next.
+    const files: string[] = []
+    let temporary = ''
     try {
       const send = async (sent: Bytes | AsyncIterable<Bytes>, each: AbortSignal): Promise<number | undefined> => {
+        temporary = temporaryFor(path)
+        files.push(temporary)
         await upload(tried, each, temporary, sent)
         return (await client.file(tried, each, temporary))?.size
       }
@@ -106,9 +110,10 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
           throw new AppError('storage.failed', `cannot ${tried}: it was not moved into place (HTTP ${status})`)
         return found?.size === length ? found : { name: path, size: length, modified: new Date() }
       })
+      for (const file of files.slice(0, -1)) await takeBack(tried, file)
       return objectOf(key, stored)
     } catch (error) {
-      await takeBack(tried, temporary)
+      for (const file of files) await takeBack(tried, file)
       throwIfAborted(signal)
       throw error
     }

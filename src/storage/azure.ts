@@ -14,7 +14,7 @@ import { driverCalls, notIdle } from './calls.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { inOrder } from './in-order.ts'
 import { bucketName, rootOf } from './prefix.ts'
-import { checkRange, endsEarly, replaced } from './range.ts'
+import { checkRange, endsEarly, isEmptyRange, replaced } from './range.ts'
 
 const DEFAULT_BLOCK_SIZE = 8 * 1024 * 1024
 const MAX_BLOCK_SIZE = 4000 * 1024 * 1024
@@ -137,13 +137,7 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
     const tried = `read ${key} from ${name}`
     const missing = (cause?: unknown): AppError =>
       new AppError('storage.not-found', `cannot ${tried}: no such object`, { cause })
-    if (range !== undefined && range.start === range.end) {
-      // HTTP has no empty range.
-      const object = await stat(key, { ...(signal && { signal }) })
-      if (object === undefined) throw missing()
-      if (object.size < range.end) throw endsEarly(key, name, range, object.size)
-      return
-    }
+    if (await isEmptyRange(range, { key, name, stat: async () => stat(key, { ...(signal && { signal }) }) })) return
     const ending = new AbortController()
     const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
     try {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { isAppError } from '../../base/errors.ts'
-import { streamOf } from '../../base/streams.ts'
-import type { Connection } from './client.ts'
+import { isAppError } from '../base/errors.ts'
+import { streamOf } from '../base/streams.ts'
+import type { Connection } from './s3/client.ts'
 import { cutBytes, cutParts, type Part } from './cut-parts.ts'
-import { upload, type Upload } from './upload.ts'
+import { upload, type Upload } from './s3/upload.ts'
 
 async function sizes(parts: AsyncIterable<Part>): Promise<string> {
   const seen: string[] = []

@@ -1,5 +1,7 @@
-import type { Bytes } from '../../base/bytes.ts'
-import type { ByteStream } from '../../base/streams.ts'
+import type { Bytes } from '../base/bytes.ts'
+import { AppError } from '../base/errors.ts'
+import type { ByteStream } from '../base/streams.ts'
+import { abortable } from './abortable.ts'
 
 export interface Part {
   bytes: Bytes
@@ -50,4 +52,30 @@ export async function* cutParts(stream: ByteStream, size: number): AsyncGenerato
 export async function* cutBytes(bytes: Bytes, size: number): AsyncGenerator<Part> {
   for (let at = 0; at === 0 || at < bytes.length; at += size)
     yield { bytes: bytes.subarray(at, at + size), last: at + size >= bytes.length, release: () => undefined }
+}
+
+export interface InParts<T> {
+  partSize: number
+  /** More parts are not taken: bytes that are there already are cut larger. */
+  most?: number
+  signal: AbortSignal | undefined
+  /** All of it fits into one part. */
+  whole(bytes: Bytes): Promise<T>
+  several(first: Part, rest: AsyncGenerator<Part>): Promise<T>
+}
+
+/** In one request if it fits into one part, else in several; the source is given back however that ends. */
+export async function storedInParts<T>(body: Bytes | AsyncIterable<Bytes>, how: InParts<T>): Promise<T> {
+  const { partSize, most = Infinity, signal } = how
+  const parts =
+    body instanceof Uint8Array
+      ? cutBytes(body, Math.max(partSize, Math.ceil(body.length / most)))
+      : cutParts(abortable(body, signal), partSize)
+  try {
+    const first = await parts.next()
+    if (first.done) throw new AppError('internal.bug', 'a stream has at least one part')
+    return first.value.last ? await how.whole(first.value.bytes) : await how.several(first.value, parts)
+  } finally {
+    await parts.return(undefined).catch(() => undefined)
+  }
 }

@@ -13,7 +13,7 @@ import { CHUNK_UNIT, objectOf, objectPath, upload } from './gcs/upload.ts'
 import { bodyOf, discard } from './http.ts'
 import { inOrder } from './in-order.ts'
 import { bucketName, rootOf } from './prefix.ts'
-import { checkRange, endsEarly, replaced } from './range.ts'
+import { checkRange, endsEarly, isEmptyRange, replaced } from './range.ts'
 
 const DEFAULT_CHUNK_SIZE = 16 * 1024 * 1024
 const DEFAULT_IDLE_TIMEOUT_MS = 60_000
@@ -92,13 +92,7 @@ export function gcs(settings: Omit<GcsStorageSettings, 'type'>, options: DriverO
     const tried = `read ${key} from ${name}`
     const missing = (cause?: unknown): AppError =>
       new AppError('storage.not-found', `cannot ${tried}: no such object`, { cause })
-    if (range !== undefined && range.start === range.end) {
-      // HTTP has no empty range.
-      const object = await stat(key, { ...(signal && { signal }) })
-      if (object === undefined) throw missing()
-      if (object.size < range.end) throw endsEarly(key, name, range, object.size)
-      return
-    }
+    if (await isEmptyRange(range, { key, name, stat: async () => stat(key, { ...(signal && { signal }) }) })) return
     const ending = new AbortController()
     const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
     try {

@@ -1,5 +1,5 @@
 import { AppError } from '../base/errors.ts'
-import type { GetOptions } from '../model/storage.ts'
+import type { GetOptions, StoredObject } from '../model/storage.ts'
 
 type Range = GetOptions['range']
 
@@ -23,4 +23,16 @@ export function endsEarly(key: string, storage: string, range: { start: number; 
   return new AppError('storage.truncated', `cannot read ${asked}: the object has ${size} bytes`, {
     details: { permanent: true, size },
   })
+}
+
+/** HTTP has no empty range: the object is looked at in its place. True: there is nothing to be read. */
+export async function isEmptyRange(
+  range: Range,
+  { key, name, stat }: { key: string; name: string; stat: () => Promise<StoredObject | undefined> },
+): Promise<boolean> {
+  if (range === undefined || range.start !== range.end) return false
+  const object = await stat()
+  if (object === undefined) throw new AppError('storage.not-found', `cannot read ${key} from ${name}: no such object`)
+  if (object.size < range.end) throw endsEarly(key, name, range, object.size)
+  return true
 }

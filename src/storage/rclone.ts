@@ -9,9 +9,9 @@ import type { RcloneStorageSettings } from '../model/settings.ts'
 import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { walkFolders, type Named } from './folder-walk.ts'
-import { bodyOf, discard } from './http.ts'
+import { discard } from './http.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
-import { checkRange, endsEarly, replaced } from './range.ts'
+import { lookedAtGet } from './looked-at-get.ts'
 import { connect } from './rclone/remote.ts'
 import { replayedPut } from './replayed-put.ts'
 
@@ -122,43 +122,23 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
     return found && objectOf(key, found)
   }
 
-  async function* get(key: string, { range, signal, etag, onEtag }: GetOptions = {}): AsyncGenerator<Bytes> {
+  async function* get(key: string, options: GetOptions = {}): AsyncGenerator<Bytes> {
     const path = checked(key)
-    checkRange(range)
-    throwIfAborted(signal)
-    const tried = `read ${key} from ${name}`
-    const object = await stat(key, { ...(signal && { signal }) })
-    if (object === undefined) throw new AppError('storage.not-found', `cannot ${tried}: no such object`)
-    if (etag !== undefined && etag !== object.etag) throw replaced(key, name)
-    if (object.etag !== undefined) onEtag?.(object.etag)
-    const end = Math.min(range?.end ?? object.size, object.size)
-    const start = range?.start ?? 0
-    if (start < end) {
-      const ending = new AbortController()
-      const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
-      try {
-        const whole = start === 0 && end === object.size
-        const response = await calls.call(tried, signal, () =>
+    const how = {
+      key,
+      name,
+      idleMs,
+      stat: async (cancel: { signal?: AbortSignal }) => stat(key, cancel),
+      ask: async (tried: string, both: AbortSignal, range: string | undefined) =>
+        calls.call(tried, options.signal, () =>
           remote.ask(tried, both, {
             method: 'GET',
             path: `/${encodeURIComponent(`[${fs}]`)}/${path.split('/').map(encodeURIComponent).join('/')}`,
-            headers: whole ? {} : { range: `bytes=${start}-${end - 1}` },
+            headers: range === undefined ? {} : { range },
           }),
-        )
-        if (!whole && response.status !== 206)
-          throw new AppError('storage.unsupported', `cannot ${tried}: the storage does not give ranges`)
-        let received = 0
-        for await (const chunk of bodyOf(response, { tried, idleMs, signal })) {
-          received += chunk.length
-          yield chunk
-        }
-        if (received !== end - start)
-          throw new AppError('storage.truncated', `cannot ${tried}: it ended at byte ${received} of ${end - start}`)
-      } finally {
-        ending.abort()
-      }
+        ),
     }
-    if (range !== undefined && range.end > object.size) throw endsEarly(key, name, range, object.size)
+    yield* lookedAtGet(how, options)
   }
 
   async function* walk(

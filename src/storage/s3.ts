@@ -6,7 +6,7 @@ import { throwIfAborted } from '../base/streams.ts'
 import type { S3StorageSettings } from '../model/settings.ts'
 import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { bucketName, rootOf } from './prefix.ts'
-import { checkRange, endsEarly, replaced } from './range.ts'
+import { checkRange, endsEarly, isEmptyRange, replaced } from './range.ts'
 import { readOnly } from './read-only.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { connect } from './s3/client.ts'
@@ -144,14 +144,7 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
       checkKey(key)
       checkRange(range)
       throwIfAborted(signal)
-      if (range !== undefined && range.start === range.end) {
-        // HTTP has no empty range.
-        const object = await stat(key, { signal })
-        if (object === undefined)
-          throw new AppError('storage.not-found', `cannot read ${key} from ${name}: no such object`)
-        if (object.size < range.end) throw endsEarly(key, name, range, object.size)
-        return
-      }
+      if (await isEmptyRange(range, { key, name, stat: async () => stat(key, { signal }) })) return
       yield* download({ connection, bucket, objectName: root + key, key, storage: name, checksums }, options)
     },
     stat,

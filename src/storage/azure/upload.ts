@@ -3,9 +3,8 @@ import type { BlockBlobClient } from '@azure/storage-blob'
 import type { Bytes } from '../../base/bytes.ts'
 import { AppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
-import { abortable } from '../abortable.ts'
 import type { Calls } from '../calls.ts'
-import { cutBytes, cutParts, type Part } from '../s3/cut-parts.ts'
+import { storedInParts, type Part } from '../cut-parts.ts'
 import { codeOf, statusOf } from './errors.ts'
 
 /** A blob ends at this many blocks. */
@@ -30,18 +29,13 @@ export interface Upload {
 export async function upload(job: Upload, body: Bytes | AsyncIterable<Bytes>): Promise<StoredObject> {
   const ending = new AbortController()
   const signal = job.signal ? AbortSignal.any([job.signal, ending.signal]) : ending.signal
-  const parts =
-    body instanceof Uint8Array
-      ? cutBytes(body, Math.max(job.blockSize, Math.ceil(body.length / MAX_BLOCKS)))
-      : cutParts(abortable(body, signal), job.blockSize)
-  try {
-    const first = await parts.next()
-    if (first.done) throw new AppError('internal.bug', 'a stream has at least one part')
-    if (first.value.last) return await putWhole({ ...job, signal }, first.value.bytes)
-    return await putBlocks({ ...job, signal }, first.value, parts, ending)
-  } finally {
-    await parts.return(undefined).catch(() => undefined)
-  }
+  return storedInParts(body, {
+    partSize: job.blockSize,
+    most: MAX_BLOCKS,
+    signal,
+    whole: async (bytes) => putWhole({ ...job, signal }, bytes),
+    several: async (first, rest) => putBlocks({ ...job, signal }, first, rest, ending),
+  })
 }
 
 /** What goes with the object, in both ways of storing it. */

@@ -2,9 +2,8 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Bytes } from '../../base/bytes.ts'
 import { AppError, isAppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
-import { abortable } from '../abortable.ts'
 import { discard, failureOf } from '../http.ts'
-import { cutBytes, cutParts, type Part } from '../s3/cut-parts.ts'
+import { storedInParts, type Part } from '../cut-parts.ts'
 import type { Client } from './client.ts'
 import { field, gcsError, parsed } from './errors.ts'
 
@@ -28,18 +27,13 @@ export interface Upload {
 
 /** In one request if it fits into one chunk; else by a session that goes on where it was broken off. */
 export async function upload(job: Upload, body: Bytes | AsyncIterable<Bytes>): Promise<StoredObject> {
-  const parts =
-    body instanceof Uint8Array ? cutBytes(body, job.chunkSize) : cutParts(abortable(body, job.signal), job.chunkSize)
-  try {
-    const first = await parts.next()
-    if (first.done) throw new AppError('internal.bug', 'a stream has at least one part')
-    const mark = randomUUID()
-    return first.value.last
-      ? await putWhole(job, first.value.bytes, mark)
-      : await putChunks(job, first.value, parts, mark)
-  } finally {
-    await parts.return(undefined).catch(() => undefined)
-  }
+  const mark = randomUUID()
+  return storedInParts(body, {
+    partSize: job.chunkSize,
+    signal: job.signal,
+    whole: async (bytes) => putWhole(job, bytes, mark),
+    several: async (first, rest) => putChunks(job, first, rest, mark),
+  })
 }
 
 const metadataOf = (job: Upload, mark: string): Record<string, unknown> => ({

@@ -5,9 +5,8 @@ import type { CompletedPart, CompleteMultipartUploadCommandInput, PutObjectComma
 import type { Bytes } from '../../base/bytes.ts'
 import { AppError, isAbort, isAppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
-import { abortable } from '../abortable.ts'
 import type { Connection } from './client.ts'
-import { cutBytes, cutParts, type Part } from './cut-parts.ts'
+import { storedInParts, type Part } from '../cut-parts.ts'
 
 /** S3 ends uploads at this many parts. */
 const MAX_PARTS = 10_000
@@ -41,18 +40,13 @@ export async function upload(job: Upload, body: Bytes | AsyncIterable<Bytes>): P
   // What fails elsewhere has to end the reading too, even while the source hangs.
   const ending = new AbortController()
   const signal = job.signal ? AbortSignal.any([job.signal, ending.signal]) : ending.signal
-  const parts =
-    body instanceof Uint8Array
-      ? cutBytes(body, Math.max(job.partSize, Math.ceil(body.length / MAX_PARTS)))
-      : cutParts(abortable(body, signal), job.partSize)
-  try {
-    const first = await parts.next()
-    if (first.done) throw new AppError('internal.bug', 'a stream has at least one part')
-    if (first.value.last) return await putWhole({ ...job, signal }, first.value.bytes)
-    return await putParts({ ...job, signal }, first.value, parts, ending)
-  } finally {
-    await parts.return(undefined).catch(() => undefined)
-  }
+  return storedInParts(body, {
+    partSize: job.partSize,
+    most: MAX_PARTS,
+    signal,
+    whole: async (bytes) => putWhole({ ...job, signal }, bytes),
+    several: async (first, rest) => putParts({ ...job, signal }, first, rest, ending),
+  })
 }
 
 /** One request. Repeated, it knows its own success by the mark. */

@@ -42,7 +42,7 @@ export function partNamed(api: World, kind: DefinitionKind, name: string): Part 
   throw new AppError('request.not-found', `there is no ${NOUN[kind]} ${name}`)
 }
 
-export const etagOfPart = ({ managed, id, version = 0 }: Part): string => `"${managed ? 'file' : id}-${version}"`
+const etagOfPart = ({ managed, id, version = 0 }: Part): string => `"${managed ? 'file' : id}-${version}"`
 
 export async function shownPart(
   kind: DefinitionKind,
@@ -90,6 +90,46 @@ export async function savePart(api: World, { kind, name, body, ifMatch, isNew }:
   await api.app.refresh()
   if (section in api.app.settings && !(name in api.app.settings[section]))
     throw new AppError('config.invalid', `the ${NOUN[kind]} ${name} was stored and cannot be used: see the log`)
+}
+
+interface Asked {
+  headers: Record<string, string | string[]>
+  audit: (detail: Record<string, unknown>, object?: string) => void
+}
+
+/** A new part, by a call that brings its name and definition. */
+export async function createPart(
+  api: World,
+  kind: DefinitionKind,
+  { body, headers, audit }: Asked & { body: { name: string; definition: Tree } },
+): Promise<void> {
+  audit({}, body.name)
+  await savePart(api, { kind, name: body.name, body: body.definition, isNew: true })
+  tagPart(api, kind, body.name, headers)
+}
+
+/** Another definition of a part, by a call that says which version it changes. */
+export async function changePart(
+  api: World,
+  kind: DefinitionKind,
+  {
+    params,
+    body,
+    ifMatch,
+    headers,
+  }: Omit<Asked, 'audit'> & {
+    params: { name: string }
+    body: { definition: Tree }
+    ifMatch: string | undefined
+  },
+): Promise<void> {
+  await savePart(api, { kind, name: params.name, body: body.definition, ifMatch, isNew: false })
+  tagPart(api, kind, params.name, headers)
+}
+
+/** The version that a change has to name. */
+export function tagPart(api: World, kind: DefinitionKind, name: string, headers: Asked['headers']): void {
+  headers['etag'] = etagOfPart(partNamed(api, kind, name))
 }
 
 export async function faultsOf(api: World, kind: DefinitionKind, name: string, body: Tree) {

@@ -14,7 +14,17 @@ import type { jobRoutes } from '../contract/jobs.ts'
 import { cronText } from '../cron-text.ts'
 import { pageOf } from '../cursor.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
-import { addedParts, etagOfPart, faultsOf, partNamed, partOf, removePart, savePart, shownPart } from '../parts.ts'
+import {
+  changePart,
+  createPart,
+  tagPart,
+  addedParts,
+  faultsOf,
+  partNamed,
+  partOf,
+  removePart,
+  shownPart,
+} from '../parts.ts'
 import { simulate } from '../simulate.ts'
 import { startRun } from '../start-run.ts'
 import { FOREVER, jobShort, seeJobs } from '../views/jobs.ts'
@@ -66,19 +76,16 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
     },
     async 'GET /api/v1/jobs/{name}'({ params, headers }) {
       const job = await whole(params.name)
-      headers['etag'] = etagOfPart(partNamed(api, 'job', params.name))
+      tagPart(api, 'job', params.name, headers)
       return job
     },
-    async 'POST /api/v1/jobs'({ body, headers, audit }) {
-      audit({}, body.name)
-      await savePart(api, { kind: 'job', name: body.name, body: body.definition, isNew: true })
-      headers['etag'] = etagOfPart(partNamed(api, 'job', body.name))
-      return whole(body.name)
+    async 'POST /api/v1/jobs'(call) {
+      await createPart(api, 'job', call)
+      return whole(call.body.name)
     },
-    async 'PUT /api/v1/jobs/{name}'({ params, body, ifMatch, headers }) {
-      await savePart(api, { kind: 'job', name: params.name, body: body.definition, ifMatch, isNew: false })
-      headers['etag'] = etagOfPart(partNamed(api, 'job', params.name))
-      return whole(params.name)
+    async 'PUT /api/v1/jobs/{name}'(call) {
+      await changePart(api, 'job', call)
+      return whole(call.params.name)
     },
     async 'DELETE /api/v1/jobs/{name}'({ params }) {
       await removePart(api, 'job', params.name)

@@ -5,7 +5,17 @@ import type { Incident } from '../../model/incident.ts'
 import { checkVault, type DoctorCheck } from '../../operations/doctor.ts'
 import type { vaultRoutes } from '../contract/vaults.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
-import { addedParts, etagOfPart, faultsOf, partNamed, partOf, removePart, savePart, shownPart } from '../parts.ts'
+import {
+  changePart,
+  createPart,
+  tagPart,
+  addedParts,
+  faultsOf,
+  partNamed,
+  partOf,
+  removePart,
+  shownPart,
+} from '../parts.ts'
 import { unhideSecrets } from '../../config/definitions.ts'
 import { refuseMetadata } from '../metadata-addresses.ts'
 import { seeJobs } from '../views/jobs.ts'
@@ -58,19 +68,16 @@ export function vaultHandlers(api: Api): Handlers<Own> {
     'GET /api/v1/vaults': () => ({ items: vaultsOf(api, seeJobs(api)) }),
     async 'GET /api/v1/vaults/{name}'({ params, headers }) {
       const vault = await whole(params.name)
-      headers['etag'] = etagOfPart(partNamed(api, 'vault', params.name))
+      tagPart(api, 'vault', params.name, headers)
       return vault
     },
-    async 'POST /api/v1/vaults'({ body, headers, audit }) {
-      audit({}, body.name)
-      await savePart(api, { kind: 'vault', name: body.name, body: body.definition, isNew: true })
-      headers['etag'] = etagOfPart(partNamed(api, 'vault', body.name))
-      return whole(body.name)
+    async 'POST /api/v1/vaults'(call) {
+      await createPart(api, 'vault', call)
+      return whole(call.body.name)
     },
-    async 'PUT /api/v1/vaults/{name}'({ params, body, ifMatch, headers }) {
-      await savePart(api, { kind: 'vault', name: params.name, body: body.definition, ifMatch, isNew: false })
-      headers['etag'] = etagOfPart(partNamed(api, 'vault', params.name))
-      return whole(params.name)
+    async 'PUT /api/v1/vaults/{name}'(call) {
+      await changePart(api, 'vault', call)
+      return whole(call.params.name)
     },
     async 'DELETE /api/v1/vaults/{name}'({ params }) {
       await removePart(api, 'vault', params.name)
@@ -126,19 +133,16 @@ export function vaultHandlers(api: Api): Handlers<Own> {
       items: await Promise.all(Object.keys(app.settings.notify).sort().map(notifierShown)),
     }),
     async 'GET /api/v1/notifications/{name}'({ params, headers }) {
-      headers['etag'] = etagOfPart(partNamed(api, 'notifier', params.name))
+      tagPart(api, 'notifier', params.name, headers)
       return notifierShown(params.name)
     },
-    async 'POST /api/v1/notifications'({ body, headers, audit }) {
-      audit({}, body.name)
-      await savePart(api, { kind: 'notifier', name: body.name, body: body.definition, isNew: true })
-      headers['etag'] = etagOfPart(partNamed(api, 'notifier', body.name))
-      return notifierShown(body.name)
+    async 'POST /api/v1/notifications'(call) {
+      await createPart(api, 'notifier', call)
+      return notifierShown(call.body.name)
     },
-    async 'PUT /api/v1/notifications/{name}'({ params, body, ifMatch, headers }) {
-      await savePart(api, { kind: 'notifier', name: params.name, body: body.definition, ifMatch, isNew: false })
-      headers['etag'] = etagOfPart(partNamed(api, 'notifier', params.name))
-      return notifierShown(params.name)
+    async 'PUT /api/v1/notifications/{name}'(call) {
+      await changePart(api, 'notifier', call)
+      return notifierShown(call.params.name)
     },
     async 'DELETE /api/v1/notifications/{name}'({ params }) {
       await removePart(api, 'notifier', params.name)

@@ -2,9 +2,9 @@
 import { formatDuration, formatSize } from '../base/units.ts'
 import type { Digest, DigestJob } from '../model/digest.ts'
 import type { Notification } from '../model/notify.ts'
-import { html, raw, type Markup } from './markup.ts'
+import { html, type Markup } from './markup.ts'
 import { LOOKS, showTime, type Look } from './outcome.ts'
-import { STYLE } from './style.ts'
+import { page } from './page.ts'
 
 const LOOK: Record<DigestJob['state'], Look> = {
   ok: LOOKS.success,
@@ -17,14 +17,14 @@ const PERIOD = { weekly: 'week', monthly: 'month' } as const
 
 export function digestNotification(digest: Digest): Notification {
   const { period, host, to } = digest
-  const page = digestHtml(digest)
+  const whole = digestHtml(digest)
   return {
     event: period,
     title: `Holdfast: ${PERIOD[period]} of ${host}: ${headline(digest)}`,
     text: plain(digest),
-    html: page,
+    html: whole,
     attachments: [
-      { name: `holdfast-${period}-${to.toISOString().slice(0, 10)}.html`, type: 'text/html', text: page },
+      { name: `holdfast-${period}-${to.toISOString().slice(0, 10)}.html`, type: 'text/html', text: whole },
       {
         name: `holdfast-${period}-${to.toISOString().slice(0, 10)}.json`,
         type: 'application/json',
@@ -76,99 +76,78 @@ export function digestHtml(digest: Digest): string {
   const { period, from, to, host, version, jobs, vaults, alerts, restores } = digest
   const worst = LOOK[WORST.find((state) => jobs.some((job) => job.state === state)) ?? 'ok']
   const sum = (pick: (job: DigestJob) => number): number => jobs.reduce((all, job) => all + pick(job), 0)
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width,initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="generator" content="Holdfast ${version}" />
-        <title>The ${PERIOD[period]} of ${host}</title>
-        <style>
-          ${raw(STYLE)}
-        </style>
-      </head>
-      <body>
-        <div class="page">
-          <header class="top">
-            <b>Holdfast</b><span>The ${PERIOD[period]} of ${host}</span><time>${showTime(to)}</time>
-          </header>
-          <main>
-            <section class="panel hero">
-              <div class="disc ${worst.tone}" aria-hidden="true">${worst.shape}</div>
-              <div>
-                <h1>${capital(headline(digest))}</h1>
-                <p>${showTime(from)} to ${showTime(to)}</p>
-              </div>
-            </section>
-            <section class="panel figs">
-              ${figure(String(sum(({ good }) => good)), 'good backups')}
-              ${figure(String(sum(({ failed }) => failed)), 'failed')}
-              ${figure(formatSize(sum(({ stored }) => stored)), 'stored')} ${figure(String(restores), 'restores')}
-            </section>
-            ${
-              alerts.length === 0
-                ? undefined
-                : html`<section class="panel">
-                    ${alerts.map(
-                      ({ kind, job, message, openedAt }) =>
-                        html`<div class="incident">
-                          <span class="tag bad">${kind}</span>
-                          <div>
-                            <b>${job}</b> ${message}
-                            <p class="hint">since ${showTime(openedAt)}</p>
-                          </div>
-                        </div>`,
-                    )}
-                  </section>`
-            }
-            <section class="panel scroll">
-              <table>
-                <thead>
-                  <tr>
-                    <th>Job</th>
-                    <th>State</th>
-                    <th class="num">Good</th>
-                    <th class="num">Failed</th>
-                    <th class="num">Read</th>
-                    <th class="num">Stored</th>
-                    <th>Last good</th>
-                    <th>Proven restore</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  ${worstFirst(jobs).map((job) => jobRow(job, to))}
-                </tbody>
-              </table>
-            </section>
-            <section class="panel scroll">
-              <table>
-                <thead>
-                  <tr>
-                    <th>Vault</th>
-                    <th class="num">Size</th>
-                    <th class="num">Growth</th>
-                    <th class="num">Full in</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  ${vaults.map(
-                    ({ vault, bytes, growth, daysToFull }) =>
-                      html`<tr>
-                        <td>${vault}</td>
-                        <td class="num">${formatSize(bytes)}</td>
-                        <td class="num">${growthOf(growth)}</td>
-                        <td class="num">${daysToFull === undefined ? '–' : `${daysToFull} days`}</td>
-                      </tr>`,
-                  )}
-                </tbody>
-              </table>
-            </section>
-          </main>
-          <footer>Holdfast ${version} on ${host} · times are UTC, sizes in powers of 1,024</footer>
-        </div>
-      </body>
-    </html>`.text
+  const what = `The ${PERIOD[period]} of ${host}`
+  const main = html`<section class="panel hero">
+      <div class="disc ${worst.tone}" aria-hidden="true">${worst.shape}</div>
+      <div>
+        <h1>${capital(headline(digest))}</h1>
+        <p>${showTime(from)} to ${showTime(to)}</p>
+      </div>
+    </section>
+    <section class="panel figs">
+      ${figure(String(sum(({ good }) => good)), 'good backups')}
+      ${figure(String(sum(({ failed }) => failed)), 'failed')}
+      ${figure(formatSize(sum(({ stored }) => stored)), 'stored')} ${figure(String(restores), 'restores')}
+    </section>
+    ${
+      alerts.length === 0
+        ? undefined
+        : html`<section class="panel">
+            ${alerts.map(
+              ({ kind, job, message, openedAt }) =>
+                html`<div class="incident">
+                  <span class="tag bad">${kind}</span>
+                  <div>
+                    <b>${job}</b> ${message}
+                    <p class="hint">since ${showTime(openedAt)}</p>
+                  </div>
+                </div>`,
+            )}
+          </section>`
+    }
+    <section class="panel scroll">
+      <table>
+        <thead>
+          <tr>
+            <th>Job</th>
+            <th>State</th>
+            <th class="num">Good</th>
+            <th class="num">Failed</th>
+            <th class="num">Read</th>
+            <th class="num">Stored</th>
+            <th>Last good</th>
+            <th>Proven restore</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${worstFirst(jobs).map((job) => jobRow(job, to))}
+        </tbody>
+      </table>
+    </section>
+    <section class="panel scroll">
+      <table>
+        <thead>
+          <tr>
+            <th>Vault</th>
+            <th class="num">Size</th>
+            <th class="num">Growth</th>
+            <th class="num">Full in</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${vaults.map(
+            ({ vault, bytes, growth, daysToFull }) =>
+              html`<tr>
+                <td>${vault}</td>
+                <td class="num">${formatSize(bytes)}</td>
+                <td class="num">${growthOf(growth)}</td>
+                <td class="num">${daysToFull === undefined ? '–' : `${daysToFull} days`}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </section>`
+  return page({ title: what, what, version, time: to, main, foot: `Holdfast ${version} on ${host}` })
 }
 
 function jobRow(job: DigestJob, to: Date): Markup {

@@ -4,7 +4,7 @@ import type { PrunedBackup, PruneReport, RecentRuns, RunReport } from '../model/
 import type { Run } from '../model/run.ts'
 import { html, raw, type Content, type Markup } from './markup.ts'
 import * as outcome from './outcome.ts'
-import { STYLE } from './style.ts'
+import { page } from './page.ts'
 
 const SHOWN_WARNINGS = 50
 const STRIP_LENGTH = 30
@@ -13,35 +13,15 @@ const STRIP_LENGTH = 30
 export function reportHtml(report: RunReport): string {
   const { runs } = report
   const title = outcome.headline(runs)
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width,initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="generator" content="Holdfast ${report.version}" />
-        <title>${title} · ${report.host}</title>
-        <style>
-          ${raw(STYLE)}
-        </style>
-      </head>
-      <body>
-        <div class="page">
-          <header class="top">
-            ${ANCHOR}<b>Holdfast</b><span>Report of ${report.host}</span
-            ><time datetime="${report.endedAt.toISOString()}">${outcome.showTime(report.endedAt)}</time>
-          </header>
-          <main>
-            ${hero(report, title)} ${attention(runs)} ${figures(report)} ${results(report)} ${warnings(runs)}
-            ${pruned(report.pruned)}
-          </main>
-          <footer>
-            Holdfast ${report.version} on ${report.host} · started ${outcome.showTime(report.startedAt)} · times are
-            UTC, sizes in powers of 1,024
-          </footer>
-        </div>
-      </body>
-    </html> `.text
+  return page({
+    title: `${title} · ${report.host}`,
+    what: `Report of ${report.host}`,
+    version: report.version,
+    time: report.endedAt,
+    main: html`${hero(report, title)} ${attention(runs)} ${figures(report)} ${results(report)} ${warnings(runs)}
+    ${pruned(report.pruned)}`,
+    foot: `Holdfast ${report.version} on ${report.host} · started ${outcome.showTime(report.startedAt)}`,
+  })
 }
 
 /** The same as data. Times are ISO 8601 in UTC, sizes are bytes. */
@@ -52,10 +32,6 @@ export function reportJson(report: RunReport): string {
   const clean = (_: string, value: unknown): unknown => (typeof value === 'string' ? redact(value) : value)
   return `${JSON.stringify(whole, clean, 2)}\n`
 }
-
-const ANCHOR = raw(
-  '<svg width="22" height="22" viewBox="0 0 24 24" fill="none" stroke="var(--accent)" stroke-width="2.2" stroke-linecap="round" aria-hidden="true"><path d="M12 3v11M12 14c-4 0-7 2-7 6M12 14c4 0 7 2 7 6M12 14v7"/><circle cx="12" cy="3.4" r="1.6"/></svg>',
-)
 
 function tag(run: Pick<Run, 'status'>): Markup {
   const { tone, shape, word } = outcome.LOOKS[run.status]

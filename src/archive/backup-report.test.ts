@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openVault, request } from '../../test/support/archive.ts'
 import type { Counters } from '../model/progress.ts'
+import { backupReport } from './backup-report.ts'
 import { memory } from '../storage/memory.ts'
 
 test('a backup tells how far it is by the size of the last one, until it is larger', async () => {
@@ -28,4 +29,23 @@ test('a backup tells how far it is by the size of the last one, until it is larg
   assert.equal(second.bytesTotal, 'content of 0'.length)
   const [third] = await told('incremental', 300)
   assert.equal(third?.filesTotal, 300)
+})
+
+test('the first figures come at once, also in a process that began this moment', () => {
+  const counters: Counters[] = []
+  const clock = performance.now
+  performance.now = () => 1
+  try {
+    const report = backupReport({
+      ...request({}),
+      onProgress: (event) => {
+        if (event.type === 'progress') counters.push(event.counters)
+      },
+    })
+    report.tick()
+    report.tick()
+  } finally {
+    performance.now = clock
+  }
+  assert.equal(counters.length, 1)
 })

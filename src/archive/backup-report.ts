@@ -18,7 +18,7 @@ export function backupReport(request: BackupRequest, before?: { files: number; b
     before !== undefined && counters.bytesDone <= before.bytes && counters.filesDone <= before.files
       ? { filesTotal: before.files, bytesTotal: before.bytes }
       : {}
-  let told = 0
+  let told = -Infinity
   return {
     stage: (stage, detail) => request.onProgress?.({ type: 'stage', stage, ...(detail !== undefined && { detail }) }),
     stored(bytes) {

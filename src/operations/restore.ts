@@ -57,7 +57,7 @@ export async function bringBack(
     bytesStored: 0,
     ...(!selected && { filesTotal: backup.files, bytesTotal: backup.sourceBytes }),
   }
-  let told = 0
+  let told = -Infinity
   const tick = (): void => {
     const now = deps.clock.monotonic()
     if (now - told < 250) return

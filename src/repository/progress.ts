@@ -16,7 +16,7 @@ export class Progress {
   #read = 0
   #stored = 0
   #current = ''
-  #told = 0
+  #told = -Infinity
 
   /** `before`: of the snapshot that this one follows; by it the time that is left is estimated. */
   constructor(request: BackupRequest, before: SnapshotSummary | undefined) {

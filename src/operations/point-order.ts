@@ -57,7 +57,7 @@ export async function restorePointByOrder(
   })
   if (plan.engine === 'sqlite') {
     const { to } = order
-    const file = to.type === 'database' ? (to.file ?? to.database) : undefined
+    const file = to.type === 'database' ? to.file : undefined
     if (file === undefined) throw new AppError('usage.invalid', 'say which file the database is restored to')
     const replay = await targets.file(file, order.overwrite === 'always')
     await replay.prepare?.(readPlan(vault, plan, { signal }), how)

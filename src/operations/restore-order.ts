@@ -34,9 +34,10 @@ export function databaseOrder(
           ...(asked?.user !== undefined && { user: asked.user }),
           ...(asked?.password !== undefined && { password: literalSecret(asked.password, 'the restore') }),
         }
-  const original =
-    own?.type === 'sqlite' ? (own.file ?? own.files?.[0]) : own?.type === undefined ? undefined : own.database
-  const name = type === 'sqlite' ? (asked?.file ?? asked?.database ?? original) : (asked?.database ?? original)
+  const name =
+    type === 'sqlite'
+      ? sqliteFile(to, own)
+      : (asked?.database ?? (own === undefined || own.type === 'sqlite' ? undefined : own.database))
   return {
     type,
     server,
@@ -47,6 +48,14 @@ export function databaseOrder(
     ...(ownership === false && { ownership }),
     ...(dryRun && { dryRun }),
   }
+}
+
+/** A name is no path: only what is said to be a file is one, so that who checks files checks all. */
+export function sqliteFile(to: RestoreOrder['to'], source: SourceSettings | undefined): string | undefined {
+  if (to.type === 'database' && to.file !== undefined) return to.file
+  if (to.type === 'database' && to.database !== undefined)
+    throw new AppError('usage.invalid', 'an SQLite database is restored to a file, not to a name')
+  return source?.type === 'sqlite' ? (source.file ?? source.files?.[0]) : undefined
 }
 
 function serverOf({ host, port, user, password, url, tls, ca }: ServerSettings): ServerSettings {

@@ -106,3 +106,37 @@ test(
     assert.deepEqual(JSON.parse((await send('GET /api/backups/configs')).text), [])
   },
 )
+
+test('a change touches only what it names: not the job’s other vaults, and no vault that is not its own', async (t) => {
+  const server = await apiServer(t, { worker: false })
+  const { client } = server
+  const as = server.token('admin')
+  const storage = { type: 's3', bucket: 'shared', region: 'eu-central-1', endpoint: 'http://127.0.0.1:9' }
+  const shared = { storage, format: 'repository', password: 'kept' }
+  await client.call('POST /api/v1/vaults', { body: { name: 'shared', definition: shared } })
+  const source = { type: 'files', paths: ['/data'], exclude: ['/cache', '*.tmp'] }
+  const definition = { source, vaults: ['shared', 'v'], schedule: '0 3 * * *', retention: { last: 3 } }
+  await client.call('POST /api/v1/jobs', { body: { name: 'web', definition } })
+  const vault = async () =>
+    (await client.call('GET /api/v1/vaults/{name}', { params: { name: 'shared' } })).data.definition
+  const before = await vault()
+  const [config] = JSON.parse((await server.send('GET /api/backups/configs', { as })).text) as [
+    { id: string; options: object; destination: object },
+  ]
+  const patch = async (body: unknown) => server.send(`PATCH /api/backups/configs/${config.id}`, { as, body })
+  const changed = await patch({
+    ...config,
+    id: undefined,
+    managed: undefined,
+    createdAt: undefined,
+    updatedAt: undefined,
+    enabled: false,
+  })
+  assert.equal(changed.status, 200, changed.text)
+  assert.deepEqual(await vault(), before)
+  const { data: job } = await client.call('GET /api/v1/jobs/{name}', { params: { name: 'web' } })
+  assert.deepEqual(job.definition, { ...definition, enabled: false })
+  for (const asked of [{ destination: { ...config.destination, bucket: 'mine' } }, { options: { encryption: false } }])
+    assert.equal((await patch(asked)).status, 409, JSON.stringify(asked))
+  assert.deepEqual(await vault(), before)
+})

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError } from '../../src/http/client.ts'
@@ -286,6 +287,32 @@ test('nothing outside the roots is shown, tried, or restored to, not through a l
     )
     assert.equal((await refused(client.call('POST /api/v1/sources/exclude', { body: { paths: [path] } }))).status, 403)
   }
+})
+
+test('a database that is a file is not restored outside the roots either, by whatever name it is asked for', async (t) => {
+  const server = await apiServer(t, {
+    config: `vaults: { v: { storage: 'file:./vault', format: archive } }
+jobs: { shop: { source: { type: sqlite, file: ./own/shop.db }, vaults: [v] } }`,
+    server: ', roots: [./data]',
+  })
+  const { client, dir } = server
+  mkdirSync(join(dir, 'own'))
+  using database = new DatabaseSync(join(dir, 'own/shop.db'))
+  database.exec('create table t (id integer primary key)')
+  const backup = await backedUp(server, 'shop')
+  const outside = join(dir, 'own/other.db')
+  for (const [to, code] of [
+    [{ type: 'database', file: outside }, 'auth.denied'],
+    [{ type: 'database', database: outside }, 'usage.invalid'],
+    [{ type: 'original' }, 'auth.denied'],
+    [{ type: 'database' }, 'auth.denied'],
+  ] as const)
+    for (const key of ['POST /api/v1/restores', 'POST /api/v1/restores/plan'] as const)
+      assert.equal((await refused(client.call(key, { body: { backup, to } }))).code, code, JSON.stringify(to))
+  const to = { type: 'database', file: join(dir, 'data/back.db') } as const
+  const run = await ended(client, (await client.call('POST /api/v1/restores', { body: { backup, to } })).data.id)
+  assert.equal(run.status, 'success', run.error?.message)
+  assert.ok(existsSync(to.file) && !existsSync(outside))
 })
 
 test('rules that leave files out are tried: files and bytes of each', async (t) => {

@@ -87,3 +87,23 @@ test('a file of jobs is applied on this machine too, beside the configuration', 
   assert.equal(bad.code, 2)
   assert.match(bad.stderr, /source/)
 })
+
+test('a list through a server is as long as asked for, also beyond a page of the API', async (t) => {
+  const server = await apiServer(t)
+  const cli = holdfast(scratch(t, 'remote'))
+  const run = async (...args: string[]) =>
+    cli.run([...args, '--json', '--server', server.url], { env: { HOLDFAST_TOKEN: server.token('admin') } })
+  assert.equal((await run('backup', 'files')).code, 0)
+  const catalogue = server.app.history()
+  const [one] = catalogue.backupsPage({ limit: 1 })
+  assert.ok(one)
+  for (let n = 1; n <= 620; n += 1)
+    catalogue.saveBackup({ ...one, id: `${one.id}-${n}`, time: new Date(one.time.getTime() - n * 1000) })
+  for (const [asked, long] of [
+    [501, 501],
+    [10, 10],
+    [600, 600],
+    [5000, 621],
+  ])
+    assert.equal((JSON.parse((await run('list', '--limit', String(asked))).stdout) as unknown[]).length, long)
+})

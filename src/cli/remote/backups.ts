@@ -271,7 +271,7 @@ async function allBackups({ client }: Remote, { limit, since, until, ...filter }
     const { data } = await client.call('GET /api/v1/backups', {
       query: {
         ...filter,
-        limit: Math.min(PAGE, (limit ?? PAGE) - found.length),
+        limit: Math.min(PAGE, (limit ?? Infinity) - found.length),
         ...(since !== undefined && { since: timeOf(since, now).toISOString() }),
         ...(until !== undefined && { until: timeOf(until, now).toISOString() }),
         ...(cursor !== undefined && { cursor }),

@@ -8,6 +8,7 @@ import type { TreeItem } from '../../model/tree-index.ts'
 import type { Vault } from '../../model/vault.ts'
 import { diff } from '../../operations/diff.ts'
 import { applyPrune } from '../../operations/prune.ts'
+import { sqliteFile } from '../../operations/restore-order.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
 import type { backupRoutes, RestoreBody } from '../contract/backups.ts'
 import { afterOf, cursorOf } from '../cursor.ts'
@@ -233,6 +234,10 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
       for (const path of backup.paths) insideRoots(app.settings.server, path)
     if (to.type === 'database' && backup.source === 'files')
       throw new AppError('request.invalid', 'to: files cannot be restored to a database')
+    if (backup.source === 'sqlite' && to.type !== 'folder') {
+      const file = sqliteFile(to, app.settings.jobs[backup.job]?.source)
+      if (file !== undefined) insideRoots(app.settings.server, file)
+    }
   }
 
   /** Whose log is meant, and where it lies. */

@@ -1,14 +1,18 @@
 /** The seven routes of requirements/3: a view of jobs that back up files to one S3 vault, in words of their own. */
+import { isDeepStrictEqual } from 'node:util'
 import { AppError } from '../../base/errors.ts'
 import { isTree, type Tree } from '../../config/key-path.ts'
 import type { Job } from '../../model/job.ts'
 import type { RunMark } from '../../model/board.ts'
 import type { Run } from '../../model/run.ts'
 import type { BackupConfig, configRoutes, StoredConfig } from '../contract/configs.ts'
+import type { Served } from '../contract/index.ts'
 import type { Api, Handlers } from '../handler.ts'
 import { partNamed, partOf, removePart, savePart } from '../parts.ts'
 import { startRun } from '../start-run.ts'
 import { jobShort, seeJobs } from '../views/jobs.ts'
+
+type Patch = Served<'PATCH /api/backups/configs/{id}'>['body']
 
 export function configHandlers(api: Api): Handlers<keyof typeof configRoutes> {
   const { app } = api
@@ -72,9 +76,14 @@ export function configHandlers(api: Api): Handlers<keyof typeof configRoutes> {
     if (partOf(api, 'job', config.name) !== undefined)
       throw new AppError('request.exists', `there is a backup configuration ${config.name}`)
     const vault = vaultNameOf(config.name)
-    await savePart(api, { kind: 'vault', name: vault, body: vaultOf(config, {}), isNew: true })
+    await savePart(api, { kind: 'vault', name: vault, body: vaultOf(config, {}, EVERYTHING), isNew: true })
     try {
-      await savePart(api, { kind: 'job', name: config.name, body: jobOf(config, vault, {}), isNew: true })
+      await savePart(api, {
+        kind: 'job',
+        name: config.name,
+        body: { ...jobOf(config, {}, EVERYTHING), vaults: [vault] },
+        isNew: true,
+      })
     } catch (error) {
       await removePart(api, 'vault', vault)
       throw error
@@ -82,24 +91,26 @@ export function configHandlers(api: Api): Handlers<keyof typeof configRoutes> {
     return find(partNamed(api, 'job', config.name).id)
   }
 
-  async function change(id: string, next: BackupConfig): Promise<StoredConfig> {
+  /** Only what is asked to be otherwise changes: the job may have more than these words can say. */
+  async function change(id: string, { options, ...asked }: Patch): Promise<StoredConfig> {
     const before = find(id)
     if (before.managed)
       throw new AppError('request.managed', `the job ${before.name} comes from the configuration file`)
+    const next: BackupConfig = { ...before, ...asked, options: { ...before.options, ...options } }
     if (next.name !== before.name)
       throw new AppError('request.invalid', 'name: a configuration keeps its name, as its backups carry it')
-    const job = app.job(before.name)
-    const vault = job.vaults[0] ?? ''
-    const part = partNamed(api, 'vault', vault)
-    const body = vaultOf(next, part.body)
-    if (JSON.stringify(body) !== JSON.stringify(part.body))
+    const changed = differences(before, next)
+    const vault = app.job(before.name).vaults[0] ?? ''
+    if (VAULT_KEYS.some((key) => changed.has(key))) {
+      if (vault !== vaultNameOf(before.name))
+        throw new AppError('request.in-use', `the vault ${vault} is not only this configuration's`, {
+          hint: 'Change it as a vault, or give the job another one.',
+        })
+      const body = vaultOf(next, partNamed(api, 'vault', vault).body, changed)
       await savePart(api, { kind: 'vault', name: vault, body, isNew: false })
-    await savePart(api, {
-      kind: 'job',
-      name: before.name,
-      body: jobOf(next, vault, partNamed(api, 'job', before.name).body),
-      isNew: false,
-    })
+    }
+    const body = jobOf(next, partNamed(api, 'job', before.name).body, changed)
+    await savePart(api, { kind: 'job', name: before.name, body, isNew: false })
     return find(id)
   }
 
@@ -113,10 +124,8 @@ export function configHandlers(api: Api): Handlers<keyof typeof configRoutes> {
     },
     'GET /api/backups/configs/{id}': ({ params }) => find(params.id),
     async 'PATCH /api/backups/configs/{id}'({ params, body, audit }) {
-      const { id: _, managed: __, createdAt: ___, updatedAt: ____, ...before } = find(params.id)
-      const { options, ...rest } = body
-      audit({ changed: Object.keys(body) }, before.name)
-      return change(params.id, { ...before, ...rest, options: { ...before.options, ...options } })
+      audit({ changed: Object.keys(body) }, find(params.id).name)
+      return change(params.id, body)
     },
     async 'DELETE /api/backups/configs/{id}'({ params, audit }) {
       const { name } = find(params.id)
@@ -189,60 +198,73 @@ function own(patterns: readonly string[], path: string): string[] {
   )
 }
 
-function vaultOf({ destination, options }: BackupConfig, before: Tree): Tree {
+type Key = (typeof JOB_KEYS)[number] | (typeof VAULT_KEYS)[number]
+
+const VAULT_KEYS = ['destination', 'compression', 'compressionLevel', 'encryption'] as const
+const JOB_KEYS = ['enabled', 'sources', 'schedule', 'type', 'retentionDays', 'bandwidth'] as const
+const EVERYTHING: ReadonlySet<Key> = new Set([...VAULT_KEYS, ...JOB_KEYS])
+
+function differences(before: BackupConfig, next: BackupConfig): Set<Key> {
+  const flat = ({ options, ...rest }: BackupConfig): Record<string, unknown> => ({ ...rest, ...options })
+  const [was, is] = [flat(before), flat(next)]
+  return new Set([...EVERYTHING].filter((key) => !isDeepStrictEqual(was[key], is[key])))
+}
+
+function vaultOf({ destination, options }: BackupConfig, before: Tree, changed: ReadonlySet<Key>): Tree {
   const { bucket, region, prefix, endpoint } = destination
   const storage = isTree(before['storage']) ? before['storage'] : {}
   const { prefix: _, endpoint: __, ...kept } = storage
-  const { compression: ___, encryption: ____, ...rest } = before
   return {
-    ...rest,
-    storage: {
-      ...kept,
-      type: 's3',
-      bucket,
-      region,
-      ...(prefix !== undefined && { prefix }),
-      ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
-    },
     format: 'archive',
-    compression: options.compression ? { type: 'gzip', level: options.compressionLevel ?? 6 } : { type: 'none' },
-    encryption: options.encryption ? { type: 'aes-256-gcm', password: '${env:BACKUP_ENCRYPTION_KEY}' } : 'none',
+    ...before,
+    ...(changed.has('destination') && {
+      storage: {
+        ...kept,
+        type: 's3',
+        bucket,
+        region,
+        ...(prefix !== undefined && { prefix }),
+        ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
+      },
+    }),
+    ...((changed.has('compression') || changed.has('compressionLevel')) && {
+      compression: options.compression ? { type: 'gzip', level: options.compressionLevel ?? 6 } : { type: 'none' },
+    }),
+    ...(changed.has('encryption') && {
+      encryption: options.encryption ? { type: 'aes-256-gcm', password: '${env:BACKUP_ENCRYPTION_KEY}' } : 'none',
+    }),
   }
 }
 
-function jobOf({ enabled, sources, schedule, options }: BackupConfig, vault: string, before: Tree): Tree {
+function jobOf({ enabled, sources, schedule, options }: BackupConfig, before: Tree, changed: ReadonlySet<Key>): Tree {
   const several = sources.length > 1
   // What is said of one path must not hold for the others.
   const placed = (path: string, patterns: readonly string[] = []): string[] =>
     several
       ? patterns.map((one) => `${path.replace(/\/$/, '')}/${one.startsWith('/') ? one.slice(1) : `**/${one}`}`)
       : [...patterns]
-  const exclude = sources.flatMap(({ path, excludePatterns }) => placed(path, excludePatterns))
-  const include = sources.flatMap(({ path, includePatterns }) => placed(path, includePatterns))
-  const { retention: old, bandwidth: _, schedule: oldSchedule, source: oldSource, ...rest } = before
-  const retention = {
-    ...(isTree(old) && old),
-    ...(options.retentionDays !== undefined && { days: options.retentionDays }),
-  }
+  const { retention, schedule: times, source } = before
   return {
-    ...rest,
+    ...before,
     enabled,
-    source: {
-      ...(isTree(oldSource) && oldSource),
-      type: 'files',
-      paths: sources.map(({ path }) => path),
-      exclude,
-      include,
-    },
-    vaults: [vault],
-    type: options.type === 'full' ? 'full' : 'auto',
-    schedule: {
-      ...(isTree(oldSchedule) && oldSchedule),
-      cron: schedule.cronExpression,
-      timezone: schedule.timezone,
-    },
-    ...(Object.keys(retention).length > 0 && { retention }),
-    ...(options.bandwidth !== undefined && { bandwidth: options.bandwidth }),
+    ...(changed.has('sources') && {
+      source: {
+        ...(isTree(source) && source),
+        type: 'files',
+        paths: sources.map(({ path }) => path),
+        exclude: sources.flatMap(({ path, excludePatterns }) => placed(path, excludePatterns)),
+        include: sources.flatMap(({ path, includePatterns }) => placed(path, includePatterns)),
+      },
+    }),
+    ...(changed.has('type') && { type: options.type === 'full' ? 'full' : 'auto' }),
+    ...(changed.has('schedule') && {
+      schedule: { ...(isTree(times) && times), cron: schedule.cronExpression, timezone: schedule.timezone },
+    }),
+    ...(changed.has('retentionDays') &&
+      options.retentionDays !== undefined && {
+        retention: { ...(isTree(retention) && retention), days: options.retentionDays },
+      }),
+    ...(changed.has('bandwidth') && options.bandwidth !== undefined && { bandwidth: options.bandwidth }),
   }
 }
 

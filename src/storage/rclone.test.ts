@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { inspect } from 'node:util'
 import { noRclone } from '../../test/servers/webdav.ts'
 import { utf8 } from '../base/bytes.ts'
 import { isAppError } from '../base/errors.ts'
@@ -109,3 +110,42 @@ test(
     }
   },
 )
+
+test('driver:rclone: calls that meet a dead program together start one in its place', { skip: noRclone }, async () => {
+  const before = children('rclone').length
+  const storage = rclone({ remote: `:local:${folder()}` }, { retry: { attempts: 4, baseMs: 10, maxMs: 100 } })
+  await storage.put('a', utf8('x'))
+  for (let round = 0; round < 3; round += 1) {
+    const [pid = ''] = children('rclone').slice(before)
+    process.kill(Number(pid), 'SIGKILL')
+    while (children('rclone').slice(before).includes(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
+    await Promise.all(Array.from({ length: 8 }, (_, i) => storage.put(`b${i}`, utf8('x'))))
+    assert.equal(children('rclone').length, before + 1)
+  }
+  await storage.close()
+  assert.equal(children('rclone').length, before)
+})
+
+test('driver:rclone: no word of an error has the password of the remote', { skip: noRclone }, async () => {
+  const { execFileSync } = await import('node:child_process')
+  const password = execFileSync('rclone', ['obscure', 'a-password'], { encoding: 'utf8' }).trim()
+  for (const remote of [
+    `:webdav,url='http://127.0.0.1:1/',user=me,pass='${password}':x`,
+    `:webdav,url='http://127.0.0.1:1/',bearer_token='pass,wo:rd-secret':b`,
+    `:no-such-backend,pass=${password}:x`,
+  ]) {
+    const storage = rclone({ remote }, { retry })
+    const errors: unknown[] = []
+    for (const work of [
+      () => storage.put('a', utf8('x')),
+      () => storage.stat('a'),
+      () => storage.can.space?.(),
+      () => listAll(storage, ''),
+    ])
+      await Promise.resolve(work()).catch((error: unknown) => errors.push(error))
+    await storage.close()
+    assert.ok(errors.length >= 3, remote)
+    const told = inspect(errors, { depth: 8 }) + storage.name
+    assert.ok(!told.includes(password) && !told.includes('rd-secret'), told)
+  }
+})

@@ -4,6 +4,7 @@ import type { Bytes } from '../base/bytes.ts'
 import { systemClock } from '../base/clock.ts'
 import { AppError, isAppError } from '../base/errors.ts'
 import { checkKey, checkPrefix } from '../base/keys.ts'
+import { registerSecret } from '../base/redact.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { RcloneStorageSettings } from '../model/settings.ts'
 import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
@@ -12,6 +13,7 @@ import { walkFolders, type Named } from './folder-walk.ts'
 import { discard } from './http.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
 import { lookedAtGet } from './looked-at-get.ts'
+import { readRemote } from './rclone/remote-name.ts'
 import { connect } from './rclone/remote.ts'
 import { replayedPut } from './replayed-put.ts'
 
@@ -26,7 +28,10 @@ const LONGEST_MS = 24 * 3_600_000
  */
 export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: DriverOptions = {}): Storage {
   const fs = settings.remote
-  const name = `rclone:${fs.replace(/(pass(?:word)?|secret|key|token)=[^,:]*/gi, '$1=…')}`
+  const { shown, secrets } = readRemote(fs)
+  // rclone's own words quote the remote.
+  for (const secret of secrets) registerSecret(secret)
+  const name = `rclone:${shown}`
   const idleMs = settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS
   const { clock = systemClock, retry = DRIVER_RETRY, onRetry, onRequest } = options
   const timed = { clock, retry, ...(onRetry && { onRetry }), ...(onRequest && { onRequest }) }
@@ -166,7 +171,8 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
       conditionalCreate: false,
       storageClasses: false,
       serverChecksums: false,
-      space: () => calls.call(`look at the space of ${name}`, undefined, async (signal) => spaceOf(remote, fs, signal)),
+      space: () =>
+        calls.call(`look at the space of ${name}`, undefined, async (signal) => spaceOf(remote, { fs, name }, signal)),
     },
     put,
     get,
@@ -209,11 +215,11 @@ async function* between(head: Bytes, body: AsyncIterable<Bytes>, tail: Bytes): A
 
 async function spaceOf(
   remote: ReturnType<typeof connect>,
-  fs: string,
+  { fs, name }: { fs: string; name: string },
   signal: AbortSignal,
 ): Promise<{ free: number; total: number } | undefined> {
   if (!(await remote.features(signal)).about) return undefined
-  const about = (await remote.command(`look at the space of ${fs}`, signal, 'operations/about', { fs })) as object
+  const about = (await remote.command(`look at the space of ${name}`, signal, 'operations/about', { fs })) as object
   const [free, total] = ['free', 'total'].map((key): unknown => Reflect.get(about, key))
   return typeof free === 'number' && typeof total === 'number' ? { free, total } : undefined
 }

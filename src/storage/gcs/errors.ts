@@ -25,6 +25,10 @@ const HINTS: Record<string, string> = {
   objectUnderActiveHold: 'The object is held: release the hold first.',
 }
 
+/** A 404 has the reason `notFound` for buckets and objects alike: "No such object: bucket/name" is the other one. */
+const NO_BUCKET =
+  /^(?:the )?specified bucket does not exist\b|^no such bucket\b|^bucket \S+ (?:does not exist|not found)/i
+
 export interface Said {
   code: ErrorCode
   why: string
@@ -40,7 +44,7 @@ export function readFailure({ status, text }: HttpFailure): Said {
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined
   const word = field(first, 'reason')
   const reason = typeof word === 'string' ? word : ''
-  if (status === 404 && /bucket/i.test(why)) return { code: 'storage.missing-bucket', why, reason }
+  if (status === 404 && NO_BUCKET.test(why)) return { code: 'storage.missing-bucket', why, reason }
   if (status === 401) return { code: 'storage.expired', why, reason }
   return { code: REASONS[reason] ?? codeOfStatus(status), why, reason }
 }

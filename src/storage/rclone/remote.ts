@@ -6,6 +6,7 @@ import { driverCalls, type CallsOptions } from '../calls.ts'
 import type { Named } from '../folder-walk.ts'
 import { failureOf, httpError, networkError, request, type HttpFailure } from '../http.ts'
 import { startRclone, type Running } from './process.ts'
+import { readRemote } from './remote-name.ts'
 
 /** What rclone says of the storage behind it. */
 export interface Features {
@@ -56,14 +57,21 @@ export function connect(
   options: Omit<CallsOptions, 'toError' | 'renew'>,
 ): Remote {
   const fs = settings.remote
+  const { shown } = readRemote(fs)
   const calls = driverCalls({ ...options, toError: networkError })
   let running: Promise<Running> | undefined
   let known: Promise<Features> | undefined
   let closed = false
 
   async function process(): Promise<Running> {
+    const mine = running
+    if (mine !== undefined) {
+      const alive = await mine.catch(() => undefined)
+      if (alive?.ended === false) return alive
+      // Others saw it die too: the first of them starts another one, for all.
+      if (running === mine) running = undefined
+    }
     if (closed) throw new AppError('storage.failed', 'the storage is closed', { details: { permanent: true } })
-    if (running !== undefined && (await running.catch(() => undefined))?.ended !== false) running = undefined
     return (running ??= startRclone(settings))
   }
 
@@ -97,7 +105,7 @@ export function connect(
   }
 
   async function features(signal: AbortSignal): Promise<Features> {
-    known ??= command(`look at ${fs}`, signal, 'operations/fsinfo', { fs }).then((info) => ({
+    known ??= command(`look at ${shown}`, signal, 'operations/fsinfo', { fs }).then((info) => ({
       moves: field(field(info, 'Features'), 'Move') === true,
       exact: Number(field(info, 'Precision')) <= EXACT_NS,
       about: field(field(info, 'Features'), 'About') === true,

@@ -126,9 +126,11 @@ test('driver:rclone: calls that meet a dead program together start one in its pl
   assert.equal(children('rclone').length, before)
 })
 
-test('driver:rclone: no word of an error has the password of the remote', { skip: noRclone }, async () => {
+test('driver:rclone: no word of an error has the password of the remote', { skip: noRclone }, async (t) => {
   const { execFileSync } = await import('node:child_process')
   const password = execFileSync('rclone', ['obscure', 'a-password'], { encoding: 'utf8' }).trim()
+  t.after(() => delete process.env['RCLONE_LOW_LEVEL_RETRIES'])
+  process.env['RCLONE_LOW_LEVEL_RETRIES'] = '1'
   for (const remote of [
     `:webdav,url='http://127.0.0.1:1/',user=me,pass='${password}':x`,
     `:webdav,url='http://127.0.0.1:1/',bearer_token='pass,wo:rd-secret':b`,
@@ -136,15 +138,10 @@ test('driver:rclone: no word of an error has the password of the remote', { skip
   ]) {
     const storage = rclone({ remote }, { retry })
     const errors: unknown[] = []
-    for (const work of [
-      () => storage.put('a', utf8('x')),
-      () => storage.stat('a'),
-      () => storage.can.space?.(),
-      () => listAll(storage, ''),
-    ])
+    for (const work of [() => storage.stat('a'), () => storage.can.space?.()])
       await Promise.resolve(work()).catch((error: unknown) => errors.push(error))
     await storage.close()
-    assert.ok(errors.length >= 3, remote)
+    assert.equal(errors.length, 2, remote)
     const told = inspect(errors, { depth: 8 }) + storage.name
     assert.ok(!told.includes(password) && !told.includes('rd-secret'), told)
   }

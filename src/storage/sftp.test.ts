@@ -195,6 +195,40 @@ test(
   },
 )
 
+test(
+  'driver:sftp: without extensions, an object that is replaced while answers are lost is old or new, and never gone',
+  { skip: noSshd },
+  async () => {
+    const server = await startSshd({ without: ['posix-rename', 'hardlink'], losing: true })
+    const storage = sftp(server.settings, { retry })
+    const once = sftp(server.settings, { retry: { ...retry, attempts: 1 } })
+    const now = async (key: string): Promise<string> => Buffer.from(await collect(storage.get(key))).toString()
+    try {
+      await storage.put('a', utf8('old'))
+      for (const [round, kind] of [18, 13, 18, 13].entries()) {
+        server.loseAnswerTo(kind)
+        const word = `new ${round}`
+        await storage.put('a', utf8(word))
+        assert.equal(await now('a'), word)
+        // Without a second try.
+        server.loseAnswerTo(kind)
+        await once.put('a', utf8(`${word} again`)).catch(() => undefined)
+        assert.ok([word, `${word} again`].includes(await now('a')))
+        assert.ok((await storage.stat('a')) !== undefined)
+      }
+      await storage.put('a', utf8('last'))
+      assert.equal(await now('a'), 'last')
+      await storage.sweep(new Date(Date.now() + 60_000))
+      assert.deepEqual(readdirSync(server.root), ['a'])
+      assert.equal(await now('a'), 'last')
+    } finally {
+      await storage.close()
+      await once.close()
+      await server.stop()
+    }
+  },
+)
+
 test('known hosts: names, ports, patterns, negations, hashes, several keys, revoked ones', () => {
   const [one, two] = ['ssh-ed25519', 'ssh-rsa'].map((type) => {
     const length = Buffer.alloc(4)

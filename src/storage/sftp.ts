@@ -8,10 +8,11 @@ import type { SftpStorageSettings } from '../model/settings.ts'
 import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
-import { isMissing, sftpError, statusOf } from './sftp/errors.ts'
+import { sftpError, statusOf } from './sftp/errors.ts'
 import { etagOf, isFile, removeEmpty, statOf, walk } from './sftp/folders.ts'
 import { pool } from './sftp/pool.ts'
 import { readBlocks } from './sftp/read.ts'
+import { asideOf, besides, putBack, replace, unlinked } from './sftp/replace.ts'
 import type { Session } from './sftp/session.ts'
 import { extension, spaceOf, writeFile } from './sftp/write.ts'
 
@@ -20,8 +21,9 @@ const COMPARED = 1024 * 1024
 
 /**
  * Objects as files on an SSH server. A put writes a temporary file in the same folder, flushes it and renames it into
- * place; `ifAbsent` links instead, which is atomic. Both are extensions of OpenSSH: without them replacing takes away
- * the old file first, and `can.conditionalCreate` is false. Nothing is sent before the first call.
+ * place; `ifAbsent` links instead, which is atomic. Both are extensions of OpenSSH: without them the old file stands
+ * aside while the new one takes its place, where `get` and `stat` find it but lists do not, and `can.conditionalCreate`
+ * is false. Nothing is sent before the first call.
  */
 export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: DriverOptions = {}): Storage {
   const { host, port = 22, user, path: root } = settings
@@ -63,31 +65,18 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
       await connections.persist(tried, signal, (session, attempt) =>
         ifAbsent
           ? create(session, temporary, path, attempt, taken)
-          : replace(session, temporary, path, attempt, stats.size),
+          : replace(session, { from: temporary, to: path, size: stats.size, attempt }),
       )
       return { key, size: stats.size, modified: new Date(stats.mtime * 1000), etag: etagOf(stats) }
     } catch (error) {
       await connections
-        .call(tried, (session) => session.ask<void>((sftp, done) => sftp.unlink(temporary, done)))
+        .call(tried, async (session) => {
+          if (!session.replaces) await putBack(session, path)
+          await session.ask<void>((sftp, done) => sftp.unlink(temporary, done))
+        })
         .catch(() => undefined)
       throw isAppError(error) ? error : sftpError(error, tried)
     }
-  }
-
-  async function replace(session: Session, from: string, to: string, attempt: number, size: number): Promise<void> {
-    try {
-      if (await extension(session.ask<void>((sftp, done) => sftp.ext_openssh_rename(from, to, done)))) return
-    } catch (error) {
-      // The answer to an earlier try was lost.
-      if (attempt > 1 && isMissing(error) && (await statOf(session, to))?.size === size) return
-      throw error
-    }
-    await session
-      .ask<void>((sftp, done) => sftp.unlink(to, done))
-      .catch((error: unknown) => {
-        if (!isMissing(error)) throw error
-      })
-    await session.ask<void>((sftp, done) => sftp.rename(from, to, done))
   }
 
   async function create(
@@ -127,6 +116,20 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
     return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
   }
 
+  const replacesAtOnce = (): Promise<boolean> =>
+    connections.call(`look at ${name}`, async (session) => session.replaces)
+
+  /** Whether an old object may go: what is not replaced is put back. Of which object it is cannot always be told. */
+  async function swept(tried: string, key: string | undefined): Promise<boolean> {
+    if (key === undefined) return false
+    return connections.call(tried, async (session) => {
+      const path = posix.join(root, key)
+      if ((await statOf(session, path)) !== undefined) return true
+      await putBack(session, path)
+      return false
+    })
+  }
+
   return {
     name,
     can: {
@@ -140,13 +143,27 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
     put,
 
     async *get(key, options = {}) {
-      yield* readBlocks(connections, { path: pathOf(key), key, name }, options)
+      const path = pathOf(key)
+      try {
+        return yield* readBlocks(connections, { path, key, name }, options)
+      } catch (error) {
+        if (!isAppError(error, 'storage.not-found') || (await replacesAtOnce())) throw error
+      }
+      // It may stand aside; where it does not, the new one is in its place by now.
+      const found = await connections.call(`read ${key} from ${name}`, (session) => statOf(session, asideOf(path)))
+      yield* readBlocks(connections, { path: found === undefined ? path : asideOf(path), key, name }, options)
     },
 
     async stat(key, { signal } = {}) {
       const path = pathOf(key)
       throwIfAborted(signal)
-      const stats = await connections.call(`look at ${key} in ${name}`, (session) => statOf(session, path, signal))
+      const stats = await connections.call(`look at ${key} in ${name}`, async (session) => {
+        for (const one of session.replaces ? [path] : [path, asideOf(path), path]) {
+          const found = await statOf(session, one, signal)
+          if (found !== undefined) return found
+        }
+        return undefined
+      })
       if (stats === undefined || !isFile(stats)) return undefined
       return { key, size: stats.size, modified: new Date(stats.mtime * 1000), etag: etagOf(stats) }
     },
@@ -162,11 +179,8 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
       const path = pathOf(key)
       throwIfAborted(signal)
       await connections.call(`remove ${key} from ${name}`, async (session) => {
-        try {
-          await session.ask<void>((sftp, done) => sftp.unlink(path, done), signal)
-        } catch (error) {
-          if (!isMissing(error)) throw error
-        }
+        await unlinked(session, path, signal)
+        if (!session.replaces) await unlinked(session, asideOf(path), signal)
         await removeEmpty(session, root, key)
       })
     },
@@ -176,6 +190,8 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
       const result = { removed: 0, bytes: 0 }
       for await (const { key, size, modified } of walk(connections, { root, tried, signal }, '', isTemporary)) {
         if (modified >= before) continue
+        const old = besides(key)
+        if (old !== undefined && !(await swept(tried, old.path))) continue
         await connections.call(tried, async (session) => {
           await session.ask<void>((sftp, done) => sftp.unlink(posix.join(root, key), done))
           await removeEmpty(session, root, key)

@@ -24,16 +24,25 @@ export interface SshServer {
   root: string
   settings: SftpStorageSettings
   url: string
+  /** The next request of this kind (18: rename, 13: remove) is done, and its connection ended in place of the answer. */
+  loseAnswerTo(kind: number): void
   /** Ends every open connection, not the server. */
   cut(): void
   stop(): Promise<void>
 }
 
-/** `without`: requests that the server does not know, by their names in sftp-server(8). */
-export async function startSshd({ without = [] }: { without?: string[] } = {}): Promise<SshServer> {
+/** `without`: requests that the server does not know, by their names in sftp-server(8). `losing`: answers can get lost. */
+export async function startSshd({
+  without = [],
+  losing = false,
+}: { without?: string[]; losing?: boolean } = {}): Promise<SshServer> {
   const base = mkdtempSync(join(tmpdir(), 'holdfast-sshd-'))
   const keys = join(base, 'keys')
   const root = join(base, 'root')
+  const lose = join(base, 'lose')
+  const program = losing
+    ? [process.execPath, join(import.meta.dirname, 'sftp-losing.ts'), sftpServer, lose].join(' ')
+    : sftpServer
   mkdirSync(keys, { mode: 0o700 })
   for (const [name, ...type] of [
     ['host', '-t', 'ed25519'],
@@ -60,7 +69,7 @@ export async function startSshd({ without = [] }: { without?: string[] } = {}): 
       'PermitRootLogin yes',
       'MaxStartups 100',
       'PrintMotd no',
-      `Subsystem sftp ${sftpServer}${without.length > 0 ? ` -P ${without.join(',')}` : ''}`,
+      `Subsystem sftp ${program}${without.length > 0 ? ` -P ${without.join(',')}` : ''}`,
     ]
     writeFileSync(join(folder, 'config'), config.join('\n'))
     return { program: SSHD, args: ['-D', '-e', '-f', join(folder, 'config')] }
@@ -83,6 +92,9 @@ export async function startSshd({ without = [] }: { without?: string[] } = {}): 
     root,
     settings,
     url: `sftp://${userName()}@127.0.0.1:${port}${root}?${query}`,
+    loseAnswerTo(kind) {
+      writeFileSync(lose, String(kind))
+    },
     cut() {
       // Each connection has a process of its own below the server's.
       const parent = readFileSync(join(server.folder, 'pid'), 'utf8').trim()

@@ -7,6 +7,8 @@ export interface Session {
   readonly sftp: SFTPWrapper
   /** Bytes that one request to write or read may carry. */
   readonly blockSize: number
+  /** The server can rename over what is there. */
+  readonly replaces: boolean
   /** Transfers that use it. */
   load: number
   readonly dead: boolean
@@ -48,6 +50,7 @@ export function session(client: Client, sftp: SFTPWrapper, idleMs: number): Sess
   return {
     sftp,
     blockSize: blockSizeOf(sftp),
+    replaces: hasExtension(sftp, 'posix-rename@openssh.com'),
     load: 0,
     get dead() {
       return death !== undefined
@@ -83,4 +86,10 @@ function blockSizeOf(sftp: SFTPWrapper): number {
   const limits = ['_maxReadLen', '_maxWriteLen'].map((name): unknown => Reflect.get(sftp, name))
   if (!limits.every((limit) => typeof limit === 'number' && limit > 0)) return SAFE_BLOCK
   return Math.max(SAFE_BLOCK, Math.min(LARGEST_BLOCK, ...(limits as number[])))
+}
+
+/** What the server said that it knows beyond the protocol. */
+function hasExtension(sftp: SFTPWrapper, name: string): boolean {
+  const known: unknown = Reflect.get(sftp, '_extensions')
+  return typeof known === 'object' && known !== null && Reflect.has(known, name)
 }

@@ -95,6 +95,7 @@ export function accessStore(database: Database, seal: Seal): AccessStore {
     attempt: (subject, at) => void sql.attempt.run(subject, at.getTime()),
     attempts: (subject, since) =>
       (sql.attempts.all(subject, since.getTime()) as { at: number }[]).map(({ at }) => new Date(at)),
+    withdrawAttempt: (subject, at) => void sql.withdrawAttempt.run(subject, at.getTime()),
     clearAttempts: (subject) => void sql.clearAttempts.run(subject),
     tidy(now, attemptsBefore) {
       sql.tidySessions.run(now.getTime())
@@ -166,6 +167,9 @@ function statements(database: Database) {
     tokenUsed: database.prepare('UPDATE token SET used_at = ? WHERE id = ?'),
     attempt: database.prepare('INSERT INTO attempt (subject, at) VALUES (?, ?)'),
     attempts: database.prepare('SELECT at FROM attempt WHERE subject = ? AND at >= ? ORDER BY at'),
+    withdrawAttempt: database.prepare(
+      'DELETE FROM attempt WHERE rowid = (SELECT rowid FROM attempt WHERE subject = ? AND at = ? LIMIT 1)',
+    ),
     clearAttempts: database.prepare('DELETE FROM attempt WHERE subject = ?'),
     tidySessions: database.prepare('DELETE FROM session WHERE expires_at < ?'),
     tidyAttempts: database.prepare('DELETE FROM attempt WHERE at < ?'),

@@ -122,16 +122,21 @@ function eventStore(database: Database): EventStore {
 
 function answerStore(database: Database, clock: Clock): AnswerStore {
   const sql = {
-    get: database.prepare('SELECT request, status, body FROM answer WHERE actor = ? AND key = ?'),
+    get: database.prepare('SELECT request, status, body, headers FROM answer WHERE actor = ? AND key = ?'),
     save: database.prepare(
-      'INSERT OR IGNORE INTO answer (actor, key, request, at, status, body) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT OR IGNORE INTO answer (actor, key, request, at, status, body, headers) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ),
     tidy: database.prepare('DELETE FROM answer WHERE at < ?'),
   }
   return {
-    get: (actor, key) => sql.get.get(actor, key) as unknown as StoredAnswer | undefined,
-    save: (actor, key, { request, status, body }) =>
-      void sql.save.run(actor, key, request, clock.now().getTime(), status, body),
+    get(actor, key) {
+      const row = sql.get.get(actor, key) as unknown as
+        | (Omit<StoredAnswer, 'headers'> & { headers: string })
+        | undefined
+      return row && { ...row, headers: JSON.parse(row.headers) as StoredAnswer['headers'] }
+    },
+    save: (actor, key, { request, status, body, headers }) =>
+      void sql.save.run(actor, key, request, clock.now().getTime(), status, body, JSON.stringify(headers)),
     tidy: (before) => void sql.tidy.run(before.getTime()),
   }
 }

@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AppError } from '../base/errors.ts'
+import type { AccessStore } from '../model/access.ts'
 import { askedOf } from './access/addresses.ts'
-import { allow, callerOf, refuseForeign, type Caller } from './access/caller.ts'
+import { allow, callerOf, mayStill, refuseForeign, type Caller } from './access/caller.ts'
 import { rateLimit } from './access/throttle.ts'
 import { etagOf, sendJson, sendProblem } from './answer.ts'
 import { auditAction } from './audit.ts'
@@ -17,6 +18,8 @@ import { findRoute } from './routing.ts'
 /** Calls a second of one who is signed in, and of an address that is not. */
 const KNOWN = { perSecond: 50, burst: 300 }
 const UNKNOWN = { perSecond: 10, burst: 60 }
+/** How often it is asked whether who listens may still. */
+const LOOK_MS = 5000
 
 type AnyHandler = (request: ApiRequest<never>) => unknown
 
@@ -44,9 +47,15 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
     const url = new URL(request.url ?? '/', 'http://localhost')
     const asked = askedOf(request, settings.server)
     const store = api.app.history().server
-    const caller = callerOf(request, asked, store.access, { clock, limits: settings.server.session })
-    if (caller === undefined) unknown(asked.address)
-    else known(caller.session?.hash ?? caller.token?.id ?? '')
+    const how = { clock, limits: settings.server.session }
+    let caller: Caller | undefined
+    try {
+      caller = callerOf(request, asked, store.access, how)
+    } finally {
+      // Also who comes with a token that is none.
+      if (caller === undefined) unknown(asked.address)
+    }
+    if (caller !== undefined) known(caller.session?.hash ?? caller.token?.id ?? '')
     const method = request.method ?? 'GET'
     const found = findRoute(method, url.pathname)
     if (found === undefined) throw new AppError('request.not-found', `there is nothing at ${url.pathname}`)
@@ -70,6 +79,7 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
     }
     let object = Object.values(params)[0] ?? ''
     const headers: Record<string, string | string[]> = {}
+    using watched = watch(route, caller, store.access, how, signal)
     const given: ApiRequest<never> = {
       ...(call as object as { params: never; query: never; body: never }),
       caller,
@@ -77,7 +87,7 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
       ifMatch: ifMatchOf(request, route),
       request,
       response,
-      signal,
+      signal: watched.signal,
       headers,
       audit: (more, of) => {
         detail = { ...detail, ...more }
@@ -141,7 +151,7 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
     if (before !== undefined) {
       if (before.request !== fingerprint)
         throw new AppError('request.key-reused', 'this Idempotency-Key came with another call before')
-      sendDocument(request, response, before.status, before.body, { 'idempotency-replayed': 'true' })
+      sendDocument(request, response, before.status, before.body, { ...before.headers, 'idempotency-replayed': 'true' })
       return
     }
     const making = work()
@@ -149,7 +159,7 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
     try {
       const { status, body, headers } = await making
       // Only what was done counts: a call that failed may be tried again with its key.
-      answers.save(actor, key, { request: fingerprint, status, body })
+      answers.save(actor, key, { request: fingerprint, status, body, headers })
       sendDocument(request, response, status, body, headers)
     } finally {
       if (atWork.get(place) === making) atWork.delete(place)
@@ -166,11 +176,36 @@ function sendDocument(
 ): void {
   const etag = headers['etag'] ?? etagOf(body)
   const all = { etag, ...headers } as Record<string, string>
-  if (request.method === 'GET' && request.headers['if-none-match'] === etag) {
+  // A version of what can be changed does not say that all that is told beside it is the same too.
+  if (headers['etag'] === undefined && request.method === 'GET' && request.headers['if-none-match'] === etag) {
     response.writeHead(304, { 'cache-control': 'no-store', ...all }).end()
     return
   }
   sendJson(request, response, status, body, { ...all, 'cache-control': 'private, no-cache' })
+}
+
+/** What flows for long ends with the right to it. */
+function watch(
+  { stream, access }: Route,
+  caller: Caller | undefined,
+  store: AccessStore,
+  how: Parameters<typeof mayStill>[3],
+  signal: AbortSignal,
+): { signal: AbortSignal } & Disposable {
+  if (stream === undefined || caller === undefined) return { signal, [Symbol.dispose]: () => undefined }
+  const ended = new AbortController()
+  const timer = setInterval(() => {
+    try {
+      if (!mayStill(access, caller, store, how))
+        ended.abort(new AppError('auth.required', 'what this was allowed by has ended'))
+    } catch {
+      // The catalogue is busy: the next look tells.
+    }
+  }, LOOK_MS).unref()
+  return {
+    signal: AbortSignal.any([signal, ended.signal]),
+    [Symbol.dispose]: () => clearInterval(timer),
+  }
 }
 
 function ifMatchOf(request: IncomingMessage, route: Route): string | undefined {

@@ -1,7 +1,8 @@
 /** One text, or one path, over all backups: what versions there are. */
+import { toAppError } from '../base/errors.ts'
 import { pathFromWire, pathToWire } from '../base/paths.ts'
 import type { Backup } from '../model/backup.ts'
-import type { TreeItem } from '../model/tree-index.ts'
+import type { TreeIndex, TreeItem } from '../model/tree-index.ts'
 import type { Served } from './contract/index.ts'
 import type { Api } from './handler.ts'
 
@@ -23,14 +24,28 @@ export async function search(api: Api, { q, path, job, limit, signal }: Asked): 
   )
   const found = new Map<string, Answer['items'][number]>()
   const begun = performance.now()
-  let [searched, pending] = [0, 0]
+  let [searched, pending, unsearched] = [0, 0, 0]
+  const problems = new Map<string, string>()
   for (const backup of backups) {
     signal.throwIfAborted()
+    // A vault that cannot be read is not tried for each of its backups.
+    if (problems.has(backup.vault) && !app.trees.has(backup.vault, backup.id)) {
+      unsearched += 1
+      continue
+    }
     if (!app.trees.has(backup.vault, backup.id) && performance.now() - begun > MAKE_MS) {
       pending += 1
       continue
     }
-    const index = await app.trees.get(await app.vault(backup.vault), backup.id)
+    let index: TreeIndex
+    try {
+      index = await app.trees.get(await app.vault(backup.vault), backup.id)
+    } catch (error) {
+      if (signal.aborted) throw error
+      unsearched += 1
+      problems.set(backup.vault, `${backup.vault}: ${toAppError(error).message}`)
+      continue
+    }
     searched += 1
     const clean = path === undefined ? undefined : pathFromWire(path).replace(/^\/+|\/+$/g, '')
     const exact = clean === undefined ? undefined : index.item(clean)
@@ -43,7 +58,7 @@ export async function search(api: Api, { q, path, job, limit, signal }: Asked): 
     for (const item of items) add(found, item, backup, limit)
   }
   const items = [...found.values()].map((one) => ({ ...one, versions: marked(one.versions) }))
-  return { items, searched, pending }
+  return { items, searched, pending, unsearched, problems: [...problems.values()] }
 }
 
 /** A backup that lies in several vaults is one version. */

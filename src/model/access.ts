@@ -88,6 +88,8 @@ export interface AccessStore {
 
   attempt(subject: string, at: Date): void
   attempts(subject: string, since: Date): Date[]
+  /** One that was none: as if it had not been made. */
+  withdrawAttempt(subject: string, at: Date): void
   clearAttempts(subject: string): void
   /** Removes sessions that are over and attempts from before. */
   tidy(now: Date, attemptsBefore: Date): void

@@ -47,6 +47,7 @@ export interface StoredAnswer {
   request: string
   status: number
   body: string
+  headers: Record<string, string | string[]>
 }
 
 export interface AnswerStore {

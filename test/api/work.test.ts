@@ -1,7 +1,7 @@
 /** What the API does: jobs, runs, backups, restores, on real vaults with a real worker. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
@@ -423,4 +423,45 @@ test('what is sent wrongly is refused with what is wrong: no JSON, too much, unk
     assert.ok(headers.get(name), name)
   const etag = headers.get('etag') ?? ''
   assert.equal((await server.send('GET /api/v1/jobs', { as, headers: { 'if-none-match': etag } })).status, 304)
+})
+
+test('a version of a definition hides no change of what is told beside it, and a repeated call tells it too', async (t) => {
+  const server = await apiServer(t)
+  const as = server.token('admin')
+  const definition = { source: { type: 'files', paths: [join(server.dir, 'data')] }, vaults: ['v'] }
+  const make = async () =>
+    server.send('POST /api/v1/jobs', {
+      as,
+      body: { name: 'mine', definition },
+      headers: { 'idempotency-key': 'once' },
+    })
+  const [first, again] = [await make(), await make()]
+  assert.equal(again.headers.get('idempotency-replayed'), 'true')
+  const etag = first.headers.get('etag') ?? ''
+  assert.match(etag, /^".+-1"$/)
+  assert.equal(again.headers.get('etag'), etag)
+  assert.equal(again.headers.get('location'), first.headers.get('location'))
+  await backedUp(server, 'mine')
+  const seen = await server.send('GET /api/v1/jobs/mine', { as, headers: { 'if-none-match': etag } })
+  assert.deepEqual([seen.status, seen.headers.get('etag')], [200, etag])
+  assert.ok(seen.json?.['lastRun'] !== undefined)
+})
+
+test('a vault that cannot be opened hides nothing of what the others hold from a search', async (t) => {
+  const server = await apiServer(t, {
+    config: `vaults: { v: { storage: 'file:./vault', format: archive }, gone: { storage: 'file:./gone', format: archive } }
+jobs:
+  files: { source: { type: files, paths: [./data] }, vaults: [v] }
+  more: { source: { type: files, paths: [./data] }, vaults: [gone] }`,
+  })
+  await backedUp(server, 'files')
+  await backedUp(server, 'more')
+  const catalogue = server.app.history()
+  const [one] = catalogue.backupsPage({ job: 'more', limit: 1 })
+  assert.ok(one)
+  catalogue.saveBackup({ ...one, id: `${one.id}-2`, time: new Date(one.time.getTime() + 1000) })
+  rmSync(join(server.dir, 'gone'), { recursive: true })
+  const found = (await server.client.call('GET /api/v1/search', { query: { q: 'a.txt' } })).data
+  assert.deepEqual([found.searched, found.pending, found.unsearched, found.items.length], [1, 0, 2, 1])
+  assert.match(found.problems.join(), /^gone: /)
 })

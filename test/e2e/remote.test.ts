@@ -102,8 +102,55 @@ test('a list through a server is as long as asked for, also beyond a page of the
   for (const [asked, long] of [
     [501, 501],
     [10, 10],
+    [undefined, 621],
     [600, 600],
     [5000, 621],
   ])
-    assert.equal((JSON.parse((await run('list', '--limit', String(asked))).stdout) as unknown[]).length, long)
+    assert.equal(
+      (JSON.parse((await run('list', ...(asked === undefined ? [] : ['--limit', String(asked)]))).stdout) as unknown[])
+        .length,
+      long,
+    )
+})
+
+test('what cannot be tried through a server is refused with --dry-run, and nothing is done', async (t) => {
+  const server = await apiServer(t)
+  const cli = holdfast(scratch(t, 'remote'))
+  const env = { HOLDFAST_TOKEN: server.token('admin') }
+  const run = async (...args: string[]) => cli.run([...args, '--server', server.url], { env })
+  assert.equal((await run('backup', 'files')).code, 0)
+  const count = server.app.history().runs({ limit: 100 }).length
+  for (const args of [
+    ['backup', 'files'],
+    ['verify', 'files'],
+    ['tag', 'latest', '--add', 'x'],
+    ['schedule', 'pause', 'files'],
+    ['token', 'create', 'mine'],
+  ]) {
+    const refused = await run(...args, '--dry-run')
+    assert.deepEqual([refused.code, /--dry-run/.test(refused.stderr)], [2, true], args.join(' '))
+  }
+  assert.equal(server.app.history().runs({ limit: 100 }).length, count)
+  assert.deepEqual(server.app.history().backupsPage({ limit: 1 })[0]?.tags, [])
+  assert.equal((await run('restore', 'latest', '--to', join(server.dir, 'out'), '--dry-run')).code, 0)
+})
+
+test('a file comes out of a large folder through a server; a dump that cannot be written leaves nothing and says why', async (t) => {
+  const server = await apiServer(t, {
+    files: Object.fromEntries(Array.from({ length: 1200 }, (_, n) => [`data/${n}.txt`, `content of ${n}`])),
+  })
+  const cli = holdfast(scratch(t, 'remote'))
+  const run = async (...args: string[]) =>
+    cli.run([...args, '--server', server.url], { env: { HOLDFAST_TOKEN: server.token('admin') } })
+  assert.equal((await run('backup', 'files')).code, 0)
+  const path = `${server.dir.slice(1)}/data/1199.txt`
+  assert.equal((await run('dump', 'latest', path)).stdout, 'content of 1199')
+  const output = join(cli.dir, 'one.txt')
+  assert.equal((await run('dump', 'latest', path, '--output', output)).code, 0)
+  assert.equal(readFileSync(output, 'utf8'), 'content of 1199')
+  const again = await run('dump', 'latest', path, '--output', output)
+  assert.deepEqual([again.code, /is there already/.test(again.stderr)], [2, true])
+  const nowhere = await run('dump', 'latest', path, '--output', join(cli.dir, 'no/such/one.txt'))
+  assert.deepEqual([nowhere.code, /cannot be written/.test(nowhere.stderr)], [2, true])
+  assert.equal((await run('dump', 'latest', `${path}x`)).code !== 0, true)
 })

@@ -20,6 +20,8 @@ export interface ApiServer {
   app: App
   dir: string
   url: string
+  /** Of the link that makes the first account. */
+  setupToken: string
   /** An admin by a token. */
   client: Client
   /** A token of a new user with this role. */
@@ -51,6 +53,8 @@ export interface ServerSetup {
   files?: Record<string, string>
   worker?: boolean
   env?: Record<string, string>
+  /** Without any account. */
+  bare?: true
 }
 
 const CONFIG = `vaults: { v: { storage: 'file:./vault', format: archive } }
@@ -119,7 +123,8 @@ export async function apiServer(t: TestContext, setup: ServerSetup = {}): Promis
     app,
     dir,
     url,
-    client: createClient({ base: url, token: token('admin'), fetch: checking }),
+    setupToken: server.setupUrl?.split('#')[1] ?? '',
+    client: createClient({ base: url, ...(setup.bare !== true && { token: token('admin') }), fetch: checking }),
     token,
     async signIn(name, password = PASSWORD, more = {}) {
       const { status, headers, json } = await send('POST /api/v1/session', { body: { name, password, ...more } })
@@ -159,4 +164,8 @@ export async function ended(
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   throw new Error(`run ${id} did not end`)
+}
+
+export function addUser({ app }: ApiServer, name: string, role: Role, hash: string): void {
+  app.history().server.access.saveUser(newUser(name, role, app.clock.now(), hash))
 }

@@ -1,8 +1,7 @@
-import { createWriteStream } from 'node:fs'
-import { once } from 'node:events'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import type { Context } from '../context.ts'
+import { writeOut } from '../write-out.ts'
 import { findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
 
 interface DumpOptions extends VaultOptions {
@@ -27,9 +26,7 @@ async function dump(context: Context, reference: string, options: DumpOptions): 
   if (format !== 'tar' && format !== 'zip')
     throw new AppError('usage.invalid', `--format ${format} is neither tar nor zip`)
   const { vault, backup, under } = await findBackup(context, reference, options)
-  const output =
-    options.output === undefined ? process.stdout : createWriteStream(options.output, { flags: 'wx', mode: 0o600 })
-  if (output === process.stdout && process.stdout.isTTY && format !== undefined && under === undefined) {
+  if (options.output === undefined && process.stdout.isTTY && under === undefined) {
     throw new AppError('usage.invalid', 'an archive is not for a terminal', {
       hint: 'Redirect stdout, or say --output FILE.',
     })
@@ -37,11 +34,7 @@ async function dump(context: Context, reference: string, options: DumpOptions): 
   const entries = vault.open(backup.id, { signal, ...(under !== undefined && { under }) })
   const only = under === undefined ? undefined : await kindOf(vault, backup.id, under)
   const stream = only === 'file' ? contentOf(entries, under as string) : (await context.app()).export(entries, format)
-  for await (const chunk of stream) if (!output.write(chunk)) await once(output, 'drain')
-  if (output !== process.stdout)
-    await new Promise<void>((resolve, reject) =>
-      output.end((error?: Error | null) => (error ? reject(error) : resolve())),
-    )
+  await writeOut(stream, options.output, signal)
 }
 
 type OpenVault = Awaited<ReturnType<typeof findBackup>>['vault']

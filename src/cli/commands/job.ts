@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import type { Job } from '../../model/job.ts'
+import { auditNote } from '../audit-note.ts'
 import type { Context } from '../context.ts'
 import { table } from '../output.ts'
 
@@ -67,8 +68,10 @@ async function apply(context: Context, file: string): Promise<void> {
       const before = partOf({ app, raw }, kind, name)
       const change =
         before === undefined ? 'made' : JSON.stringify(before.body) === JSON.stringify(body) ? 'unchanged' : 'changed'
-      if (change !== 'unchanged' && context.options.dryRun !== true)
+      if (change !== 'unchanged' && context.options.dryRun !== true) {
         await savePart({ app, raw }, { kind, name, body, isNew: before === undefined })
+        await auditNote(context, `${kind}.${before === undefined ? 'create' : 'change'}`, name)
+      }
       done.push({ kind, name, change })
     }
   context.out.result(done, () => done.map(({ kind, name, change }) => `${kind} ${name}: ${change}`).join('\n'))

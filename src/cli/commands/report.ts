@@ -15,6 +15,14 @@ export function register(program: Command, context: Context): void {
     .action(async (options: { html: string; jsonFile?: string; job?: string; digest?: string }) => {
       const app = await context.app()
       if (options.digest !== undefined) {
+        if (options.job !== undefined || options.jsonFile !== undefined)
+          throw new AppError(
+            'usage.invalid',
+            'a digest is of all jobs, and a page: neither --job nor --json-file go with it',
+            {
+              hint: 'With --json it is written to stdout too.',
+            },
+          )
         await digest(context, options.digest, options.html)
         return
       }

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import { parseDuration } from '../../base/units.ts'
-import { userName } from '../../base/user.ts'
 import { SCOPES_OF, type Scope } from '../../model/access.ts'
+import { auditNote } from '../audit-note.ts'
 import type { Context } from '../context.ts'
 import { table } from '../output.ts'
 import { collect } from '../vault-options.ts'
@@ -47,7 +47,7 @@ async function create(
     return known
   })
   const app = await context.app()
-  const { access, audit } = app.history().server
+  const { access } = app.history().server
   const admins = access.users().filter(({ role, disabled }) => role === 'admin' && !disabled)
   const owner = user === undefined ? (admins.length === 1 ? admins[0] : undefined) : access.userNamed(user)
   if (owner === undefined)
@@ -63,8 +63,7 @@ async function create(
   const { secret, token } = newToken(owner, { name, scopes, expiresAt }, now)
   if (context.options.dryRun !== true) {
     access.saveToken(token)
-    const detail = { scopes, name, user: owner.name }
-    audit.append({ at: now, actor: `${userName()} (command line)`, action: 'token.create', object: token.id, detail })
+    await auditNote(context, 'token.create', token.id, { scopes, name, user: owner.name })
   }
   context.out.result({ token: secret, id: token.id, name, scopes, user: owner.name, expiresAt }, () => secret)
 }
@@ -96,15 +95,14 @@ async function list(context: Context): Promise<void> {
 
 async function revoke(context: Context, id: string): Promise<void> {
   const app = await context.app()
-  const { access, audit } = app.history().server
+  const { access } = app.history().server
   const found = access.tokens().filter((token) => token.id.startsWith(id))
   const [token] = found
   if (token === undefined || found.length > 1)
     throw new AppError('usage.invalid', `${found.length === 0 ? 'no token begins' : 'several tokens begin'} with ${id}`)
   if (context.options.dryRun !== true) {
     access.removeToken(token.id)
-    const actor = `${userName()} (command line)`
-    audit.append({ at: app.clock.now(), actor, action: 'token.revoke', object: token.id, detail: { name: token.name } })
+    await auditNote(context, 'token.revoke', token.id, { name: token.name })
   }
   context.out.result({ id: token.id, revoked: context.options.dryRun !== true }, () => `revoked ${token.name}`)
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { AppError } from '../../base/errors.ts'
 import type { AccessStore, Role, User } from '../../model/access.ts'
+import { auditNote } from '../audit-note.ts'
 import type { Context } from '../context.ts'
 import { table } from '../output.ts'
 
@@ -24,9 +25,9 @@ export function register(program: Command, context: Context): void {
   withPassword(user.command('password').description('set another password; sessions of the account end'))
     .argument('<name>')
     .action(async (name: string, options: PasswordChoice) => {
-      const { store, found } = await named(context, name)
+      const account = await named(context, name)
       const password = await newPassword(context, options)
-      change(context, store, { ...found, secret: { ...found.secret, password } }, 'user.password')
+      await change(context, account, 'user.password', (now) => ({ ...now, secret: { ...now.secret, password } }))
     })
   user
     .command('role')
@@ -34,17 +35,18 @@ export function register(program: Command, context: Context): void {
     .argument('<name>')
     .argument('<role>', ROLES.join(', '))
     .action(async (name: string, text: string) => {
-      const { store, found } = await named(context, name)
-      change(context, store, { ...found, role: roleOf(text) }, 'user.change')
+      const role = roleOf(text)
+      await change(context, await named(context, name), 'user.change', (now) => ({ ...now, role }))
     })
   user
     .command('disable-2fa')
     .description('turn the second factor of an account off')
     .argument('<name>')
     .action(async (name: string) => {
-      const { store, found } = await named(context, name)
-      const { totp: _, ...secret } = found.secret
-      change(context, store, { ...found, secret: { ...secret, recovery: [] } }, 'user.totp-off')
+      await change(context, await named(context, name), 'user.totp-off', ({ secret, ...now }) => {
+        const { totp: _, ...rest } = secret
+        return { ...now, secret: { ...rest, recovery: [] } }
+      })
     })
   for (const [word, disabled] of [
     ['disable', true],
@@ -57,8 +59,7 @@ export function register(program: Command, context: Context): void {
       )
       .argument('<name>')
       .action(async (name: string) => {
-        const { store, found } = await named(context, name)
-        change(context, store, { ...found, disabled }, 'user.change')
+        await change(context, await named(context, name), 'user.change', (now) => ({ ...now, disabled }))
       })
   user
     .command('remove')
@@ -68,7 +69,7 @@ export function register(program: Command, context: Context): void {
       const { store, found } = await named(context, name)
       if (context.options.dryRun !== true) {
         store.removeUser(found.id)
-        await note(context, 'user.remove', found.name)
+        await auditNote(context, 'user.remove', found.name)
       }
       context.out.result({ name: found.name, removed: context.options.dryRun !== true }, () => `removed ${found.name}`)
     })
@@ -111,12 +112,17 @@ async function add(context: Context, name: string, options: PasswordChoice & { r
   const { newUser } = await import('../../operations/accounts.ts')
   if (context.options.dryRun !== true) {
     access.saveUser(newUser(name, role, app.clock.now(), password))
-    await note(context, 'user.create', name)
+    await auditNote(context, 'user.create', name)
   }
   context.out.result({ name, role }, () => `${name} may sign in as ${role}`)
 }
 
-async function named(context: Context, name: string): Promise<{ store: AccessStore; found: User }> {
+interface Named {
+  store: AccessStore
+  found: User
+}
+
+async function named(context: Context, name: string): Promise<Named> {
   const store = (await context.app()).history().server.access
   const found = store.userNamed(name)
   if (found === undefined)
@@ -124,21 +130,21 @@ async function named(context: Context, name: string): Promise<{ store: AccessSto
   return { store, found }
 }
 
-function change(context: Context, store: AccessStore, user: User, action: string): void {
-  if (context.options.dryRun !== true) {
-    store.saveUser(user)
+async function change(
+  context: Context,
+  { store, found }: Named,
+  action: string,
+  changed: (user: User) => User,
+): Promise<void> {
+  const dryRun = context.options.dryRun === true
+  const { changeUser } = await import('../../operations/accounts.ts')
+  const user = dryRun ? changed(found) : changeUser(store, found, changed)
+  if (!dryRun) {
     store.removeSessions(user.id)
-    void note(context, action, user.name)
+    await auditNote(context, action, user.name)
   }
   const { secret, ...rest } = user
   context.out.result({ ...rest, totp: secret.totp?.on === true }, () => `changed ${user.name}`)
-}
-
-async function note(context: Context, action: string, object: string): Promise<void> {
-  const app = await context.app()
-  const { userName } = await import('../../base/user.ts')
-  const at = app.clock.now()
-  app.history().server.audit.append({ at, actor: `${userName()} (command line)`, action, object, detail: {} })
 }
 
 async function newPassword(context: Context, { newPasswordFile }: PasswordChoice): Promise<string> {

@@ -1,13 +1,13 @@
-import { createWriteStream } from 'node:fs'
-import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import type { Command } from 'commander'
-import { AppError } from '../../base/errors.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
 import type { Call } from '../../http/contract/index.ts'
 import { timeOf } from '../commands/list.ts'
 import { whole } from '../numbers.ts'
 import { table } from '../output.ts'
 import { collect } from '../vault-options.ts'
+import { writeOut } from '../write-out.ts'
 import { finish, follow } from './follow.ts'
 import type { Remote } from './index.ts'
 
@@ -57,7 +57,10 @@ export function registerBackups(program: Command, remote: Remote): void {
       const level = LEVELS.find((one) => one === options.level)
       if (level === undefined)
         throw new AppError('usage.invalid', `--level ${options.level} is none of ${LEVELS.join(', ')}`)
-      const found = await oneBackup(remote, reference, {}).catch(() => undefined)
+      const found = await oneBackup(remote, reference, {}).catch((error: unknown) => {
+        if (isAppError(error, 'backup.not-found')) return undefined
+        throw error
+      })
       const { data } =
         found === undefined
           ? await client.call('POST /api/v1/jobs/{name}/runs', {
@@ -115,6 +118,8 @@ export function registerBackups(program: Command, remote: Remote): void {
       const query = { q, limit: PAGE, ...(job !== undefined && { job }) }
       let found = (await client.call('GET /api/v1/search', { query })).data
       while (found.pending > 0) found = (await client.call('GET /api/v1/search', { query })).data
+      for (const problem of found.problems) context.out.note(`warning: not searched: ${problem}`)
+      if (found.unsearched > 0) context.exitCode = 3
       context.out.result(found.items, () =>
         found.items
           .map(({ path, versions }) => `/${path}  (${versions.length} versions, newest ${versions[0]?.time ?? ''})`)
@@ -152,21 +157,20 @@ export function registerBackups(program: Command, remote: Remote): void {
         if (format !== 'tar' && format !== 'zip')
           throw new AppError('usage.invalid', `--format ${format} is neither tar nor zip`)
         const { id, vault } = await oneBackup(remote, reference, {})
-        const name = path?.split('/').at(-1) ?? ''
-        const under = path?.slice(0, -name.length - 1) ?? ''
-        const { data } =
+        const download = async (as: 'raw' | 'tar' | 'zip'): Promise<Response> =>
+          client.stream('GET /api/v1/backups/{id}/download', {
+            params: { id },
+            query: { vault, ...(path !== undefined && { path }), format: as },
+          })
+        // Only the server knows whether it is one file.
+        const response =
           path === undefined
-            ? { data: { items: [] } }
-            : await client.call('GET /api/v1/backups/{id}/tree', {
-                params: { id },
-                query: { vault, path: under, limit: 1000 },
+            ? await download(format)
+            : await download('raw').catch(async (error: unknown) => {
+                if (isAppError(error, 'request.invalid')) return download(format)
+                throw error
               })
-        const isFile = data.items.some((one) => one.name === name && one.kind === 'file')
-        const query = { vault, ...(path !== undefined && { path }), ...(!isFile && { format: format as 'tar' }) }
-        const response = await client.stream('GET /api/v1/backups/{id}/download', { params: { id }, query })
-        const to = output === undefined ? process.stdout : createWriteStream(output, { flags: 'wx', mode: 0o600 })
-        for await (const chunk of response.body ?? []) if (!to.write(chunk)) await once(to, 'drain')
-        if (to !== process.stdout) await new Promise<void>((resolve) => to.end(() => resolve()))
+        await writeOut(response.body ?? Readable.from([]), output, context.signal)
       },
     )
   program
@@ -296,10 +300,8 @@ async function oneBackup(remote: Remote, reference: string, filter: Filter): Pro
       : all.filter(({ id }) => id === reference || id.startsWith(reference) || id.endsWith(`-${reference}`))
   const [first] = found
   if (first !== undefined && new Set(found.map(({ id }) => id)).size === 1) return first
-  throw new AppError(
-    'backup.not-found',
-    found.length > 1 ? `several backups match ${reference}` : `there is no backup ${reference}`,
-  )
+  if (found.length > 1) throw new AppError('usage.invalid', `several backups match ${reference}`)
+  throw new AppError('backup.not-found', `there is no backup ${reference}`)
 }
 
 function backupTable(backups: readonly Backup[]): string {

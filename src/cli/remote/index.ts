@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { AppError, ERRORS, type ErrorCode } from '../../base/errors.ts'
 import { ApiError, createClient, type Client } from '../../http/client.ts'
+import type { RouteKey } from '../../http/contract/index.ts'
 import type { Context } from '../context.ts'
 import { registerBackups } from './backups.ts'
 import { registerJobs } from './jobs.ts'
@@ -40,14 +41,20 @@ export function registerRemote(program: Command, context: Context): void {
     throw new AppError('usage.invalid', '--server needs a token', {
       hint: 'Make one with `holdfast token create` on the server or on its page, and give it by HOLDFAST_TOKEN or --token.',
     })
-  const remote: Remote = { client: telling(createClient({ base: server, token }), server), context }
+  const remote: Remote = {
+    client: telling(createClient({ base: server, token }), server, context.options.dryRun === true),
+    context,
+  }
   registerBackups(program, remote)
   registerJobs(program, remote)
   registerServer(program, remote)
 }
 
+/** Calls that change nothing although they are no GET. */
+const LOOKING: ReadonlySet<string> = new Set<RouteKey>(['POST /api/v1/restores/plan'])
+
 /** What the server says went wrong is our error too: same code, same exit. */
-function telling(client: Client, server: string): Client {
+function telling(client: Client, server: string, dryRun: boolean): Client {
   const tell = (error: unknown): never => {
     if (error instanceof ApiError) {
       const known = Object.hasOwn(ERRORS, error.code)
@@ -67,7 +74,14 @@ function telling(client: Client, server: string): Client {
   }
   return {
     ...client,
-    call: (async (...args: Parameters<Client['call']>) => client.call(...args).catch(tell)) as Client['call'],
+    call: (async (...args: Parameters<Client['call']>) => {
+      const [key] = args
+      if (dryRun && !key.startsWith('GET ') && !LOOKING.has(key))
+        throw new AppError('usage.invalid', 'this cannot be tried with --dry-run through a server', {
+          hint: 'Nothing was done. `restore` and `job apply` can be tried so.',
+        })
+      return client.call(...args).catch(tell)
+    }) as Client['call'],
     stream: async (...args: Parameters<Client['stream']>) => client.stream(...args).catch(tell),
   }
 }

@@ -1,6 +1,7 @@
 /** Who asks, and by which address of ours, a trusted proxy considered. */
 import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
+import { AppError } from '../../base/errors.ts'
 
 export interface Asked {
   /** Of the client. */
@@ -25,7 +26,10 @@ export function askedOf(request: IncomingMessage, { trustProxy, url }: { trustPr
   }
   const secure = trustProxy && header('x-forwarded-proto') === 'https'
   const host = (trustProxy ? header('x-forwarded-host') : undefined) ?? request.headers.host ?? 'localhost'
-  return { address, origin: `${secure ? 'https' : 'http'}://${host}`, secure }
+  const origin = `${secure ? 'https' : 'http'}://${host}`
+  if (!/^[\w.:[\]-]+$/.test(host) || !URL.canParse(origin))
+    throw new AppError('request.invalid', 'the header host names no host')
+  return { address, origin: new URL(origin).origin, secure }
 }
 
 const plain = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/, '')

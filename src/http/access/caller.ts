@@ -101,6 +101,31 @@ export function allow(access: Access, caller: Caller | undefined): void {
     throw new AppError('auth.denied', `${caller.name} may not do this: it needs ${access}`)
 }
 
+/** What a token opened must not outlive it: it makes and ends no others, unless it may do all. */
+export function byOwnHand(caller: Caller): Caller {
+  if (caller.token === undefined || caller.scopes.has('admin')) return caller
+  throw new AppError(
+    'auth.denied',
+    `${caller.name} may not make or end tokens and sessions: a session may, or an admin`,
+  )
+}
+
+/** Whether somebody may still do what began as this; no sign of life, so that an open stream keeps no session alive. */
+export function mayStill(
+  access: Access,
+  { session, token }: Caller,
+  store: AccessStore,
+  { clock, limits }: { clock: Clock; limits: Limits },
+): boolean {
+  const now = clock.now()
+  const found = token === undefined ? session && store.session(session.hash) : store.tokenOfHash(token.hash)
+  const user = found && store.user(found.user)
+  if (found === undefined || user === undefined || user.disabled) return false
+  if (found.expiresAt !== undefined && found.expiresAt <= now) return false
+  if ('seenAt' in found && now.getTime() - found.seenAt.getTime() > parseDuration(limits.idle)) return false
+  return access === 'public' || access === 'self' || SCOPES_OF[user.role].includes(access)
+}
+
 /** A form or a script of another site must not act by a cookie of ours. */
 export function refuseForeign(request: IncomingMessage, asked: Asked, caller: Caller | undefined): void {
   const { origin, 'sec-fetch-site': site } = request.headers

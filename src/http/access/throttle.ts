@@ -8,8 +8,18 @@ const WINDOW_MS = 15 * 60_000
 /** Failures within the window: of one account from one network, of one network, of one account from anywhere. */
 const MOST = { pair: 5, network: 20, account: 50 }
 
-/** Kept in the catalogue, so that a restart is no way around it. */
-export function signInThrottle(store: AccessStore, clock: Clock, account: string, address: string) {
+/** An attempt that was begun. */
+export interface Attempt {
+  /** It was none, such as a right password without the second factor. */
+  withdraw(): void
+  succeeded(): void
+}
+
+/**
+ * Counts an attempt, or rejects it. Counted before the secret is looked at, which takes a while: of many at once none
+ * is free. Kept in the catalogue, so that a restart is no way around it.
+ */
+export function beginAttempt(store: AccessStore, clock: Clock, account: string, address: string): Attempt {
   const network = networkOf(address)
   const name = account.toLowerCase()
   const subjects = [
@@ -17,21 +27,22 @@ export function signInThrottle(store: AccessStore, clock: Clock, account: string
     { subject: `network ${network}`, most: MOST.network },
     { subject: `account ${name}`, most: MOST.account },
   ]
+  const now = clock.now()
+  for (const { subject, most } of subjects) {
+    const failed = store.attempts(subject, new Date(now.getTime() - WINDOW_MS))
+    const first = failed.at(-most)
+    if (first === undefined) continue
+    const retryAfter = Math.ceil((first.getTime() + WINDOW_MS - now.getTime()) / 1000)
+    throw new AppError('auth.throttled', `too many failed attempts, again in ${retryAfter} s`, { retryAfter })
+  }
+  for (const { subject } of subjects) store.attempt(subject, now)
+  const withdraw = (): void => {
+    for (const { subject } of subjects) store.withdrawAttempt(subject, now)
+  }
   return {
-    check() {
-      const now = clock.now().getTime()
-      for (const { subject, most } of subjects) {
-        const failed = store.attempts(subject, new Date(now - WINDOW_MS))
-        const first = failed.at(-most)
-        if (first === undefined) continue
-        const retryAfter = Math.ceil((first.getTime() + WINDOW_MS - now) / 1000)
-        throw new AppError('auth.throttled', `too many failed attempts, again in ${retryAfter} s`, { retryAfter })
-      }
-    },
-    failed() {
-      for (const { subject } of subjects) store.attempt(subject, clock.now())
-    },
+    withdraw,
     succeeded() {
+      withdraw()
       const [pair] = subjects
       if (pair !== undefined) store.clearAttempts(pair.subject)
     },

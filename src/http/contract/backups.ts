@@ -214,6 +214,8 @@ export const backupRoutes = {
       ),
       searched: z.number().int(),
       pending: z.number().int(),
+      unsearched: z.number().int().describe('Backups that cannot be looked through now; `problems` says why.'),
+      problems: z.array(z.string()).describe('One of each vault.'),
     }),
   }),
   'POST /api/v1/restores/plan': route({

@@ -7,10 +7,10 @@ import { parseDuration } from '../../base/units.ts'
 import { VERSION } from '../../base/version.ts'
 import { SCOPES_OF, type User } from '../../model/access.ts'
 import type { Asked } from '../access/addresses.ts'
-import { hashOf, newSecret, newUser } from '../../operations/accounts.ts'
-import { cookie, type Caller } from '../access/caller.ts'
+import { changeUser, hashOf, newSecret, newUser } from '../../operations/accounts.ts'
+import { byOwnHand, cookie, type Caller } from '../access/caller.ts'
 import { oidcRoutes } from '../access/oidc.ts'
-import { signInThrottle } from '../access/throttle.ts'
+import { beginAttempt } from '../access/throttle.ts'
 import type { accessRoutes } from '../contract/access.ts'
 import type { Served } from '../contract/index.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
@@ -40,14 +40,12 @@ export function accountHandlers(api: Api): Handlers<Own> {
 
     async 'POST /api/v1/setup'({ body, asked, request, headers }) {
       const wanted = api.setupToken()
-      const throttle = signInThrottle(store(), clock, 'set-up', asked.address)
-      throttle.check()
-      if (wanted === undefined || !same(hashOf(body.token), wanted)) {
-        throttle.failed()
+      const attempt = beginAttempt(store(), clock, 'set-up', asked.address)
+      if (wanted === undefined || !same(hashOf(body.token), wanted))
         throw new AppError('auth.failed', 'this is not the token of the set-up', {
           hint: 'It is printed where the server was started, and works until the first account is made.',
         })
-      }
+      attempt.succeeded()
       const user = newUser(body.name, 'admin', clock.now(), await hashPassword(body.password))
       if (!store().saveFirstUser(user)) throw new AppError('request.exists', 'there is an account already')
       note(asked, user.name, 'user.first')
@@ -55,22 +53,25 @@ export function accountHandlers(api: Api): Handlers<Own> {
     },
 
     async 'POST /api/v1/session'({ body, asked, request, caller, headers }) {
-      const throttle = signInThrottle(store(), clock, body.name, asked.address)
-      throttle.check()
-      const user = store().userNamed(body.name)
-      const right = await checkPassword(body.password, user?.secret.password)
-      const refuse = (code: 'auth.failed' | 'auth.code-needed', why: string): AppError => {
-        throttle.failed()
+      const attempt = beginAttempt(store(), clock, body.name, asked.address)
+      const before = store().userNamed(body.name)
+      const right = await checkPassword(body.password, before?.secret.password)
+      const user = before && store().user(before.id)
+      const refuse = (why: string): AppError => {
         note(asked, body.name.slice(0, 64), 'session.refused')
-        return new AppError(code, why)
+        return new AppError('auth.failed', why)
       }
-      if (user === undefined || !right || user.disabled) throw refuse('auth.failed', 'name or password is wrong')
+      if (user === undefined || !right || user.disabled || user.secret.password !== before?.secret.password)
+        throw refuse('name or password is wrong')
       if (user.secret.totp?.on === true) {
-        // The password was right: that is no failed attempt yet.
-        if (body.code === undefined) throw new AppError('auth.code-needed', 'this account has a second factor')
-        if (!takeCode(api, user, body.code)) throw refuse('auth.failed', 'the code is wrong or was used before')
+        if (body.code === undefined) {
+          // The password was right: that is no failed attempt yet.
+          attempt.withdraw()
+          throw new AppError('auth.code-needed', 'this account has a second factor')
+        }
+        if (!takeCode(api, user, body.code)) throw refuse('the code is wrong or was used before')
       }
-      throttle.succeeded()
+      attempt.succeeded()
       if (caller?.session !== undefined) store().removeSession(caller.session.hash)
       note(asked, user.name, 'session.begin')
       return signIn(api, user, { asked, agent: request.headers['user-agent'] ?? '', headers })
@@ -99,7 +100,7 @@ export function accountHandlers(api: Api): Handlers<Own> {
       return { items }
     },
     'DELETE /api/v1/sessions/{id}'({ params, caller }) {
-      const { user } = signedIn({ caller })
+      const { user } = byOwnHand(signedIn({ caller }))
       const found = store()
         .sessions(user.id)
         .find(({ hash }) => hash.slice(0, 16) === params.id)
@@ -110,39 +111,44 @@ export function accountHandlers(api: Api): Handlers<Own> {
 
     async 'POST /api/v1/session/password'({ body, caller, asked }) {
       const { user, session } = await proved(signedIn({ caller }), body.current, asked)
-      store().saveUser({ ...user, secret: { ...user.secret, password: await hashPassword(body.password) } })
+      const password = await hashPassword(body.password)
+      changeUser(store(), user, (now) => ({ ...now, secret: { ...now.secret, password } }))
       store().removeSessions(user.id, session === undefined ? {} : { but: session.hash })
       return undefined
     },
     async 'POST /api/v1/session/totp'({ body, caller, asked }) {
       const { user } = await proved(signedIn({ caller }), body.password, asked)
-      if (user.secret.totp?.on === true) throw new AppError('request.exists', 'the second factor is on already')
       const secret = newTotpSecret()
-      store().saveUser({ ...user, secret: { ...user.secret, totp: { secret, on: false } } })
+      changeUser(store(), user, (now) => {
+        if (now.secret.totp?.on === true) throw new AppError('request.exists', 'the second factor is on already')
+        return { ...now, secret: { ...now.secret, totp: { secret, on: false } } }
+      })
       return { secret, uri: totpUri(secret, user.name) }
     },
     'PUT /api/v1/session/totp'({ body, caller, asked }) {
       const { user, session } = signedIn({ caller })
-      const { totp } = user.secret
-      const throttle = signInThrottle(store(), clock, user.name, asked.address)
-      throttle.check()
-      const step = totp && totpStep(totp.secret, body.code, clock.now())
-      if (totp === undefined || totp.on || step === undefined) {
-        throttle.failed()
-        throw new AppError('auth.failed', totp === undefined ? 'no second factor was begun' : 'the code is wrong', {
-          hint: 'Begin again with POST /api/v1/session/totp, and look at the clocks of server and telephone.',
-        })
-      }
+      const attempt = beginAttempt(store(), clock, user.name, asked.address)
       const codes = Array.from({ length: RECOVERY_CODES }, () => recoveryCode())
       const recovery = codes.map((one) => hashOf(one))
-      store().saveUser({ ...user, secret: { ...user.secret, totp: { ...totp, on: true, step }, recovery } })
+      changeUser(store(), user, (now) => {
+        const { totp } = now.secret
+        const step = totp && totpStep(totp.secret, body.code, clock.now())
+        if (totp === undefined || totp.on || step === undefined)
+          throw new AppError('auth.failed', totp === undefined ? 'no second factor was begun' : 'the code is wrong', {
+            hint: 'Begin again with POST /api/v1/session/totp, and look at the clocks of server and telephone.',
+          })
+        return { ...now, secret: { ...now.secret, totp: { ...totp, on: true, step }, recovery } }
+      })
+      attempt.withdraw()
       store().removeSessions(user.id, session === undefined ? {} : { but: session.hash })
       return { recoveryCodes: codes }
     },
     async 'POST /api/v1/session/totp/off'({ body, caller, asked }) {
       const { user } = await proved(signedIn({ caller }), body.password, asked)
-      const { totp: _, ...secret } = user.secret
-      store().saveUser({ ...user, secret: { ...secret, recovery: [] } })
+      changeUser(store(), user, (now) => {
+        const { totp: _, ...secret } = now.secret
+        return { ...now, secret: { ...secret, recovery: [] } }
+      })
       return undefined
     },
 
@@ -154,11 +160,11 @@ export function accountHandlers(api: Api): Handlers<Own> {
 
   /** Who only found an open session must not take the account over. */
   async function proved(caller: Caller, password: string, asked: Asked): Promise<Caller> {
-    const throttle = signInThrottle(store(), clock, caller.user.name, asked.address)
-    throttle.check()
-    if (await checkPassword(password, caller.user.secret.password)) return caller
-    throttle.failed()
-    throw new AppError('auth.failed', 'the password is wrong')
+    const attempt = beginAttempt(store(), clock, caller.user.name, asked.address)
+    if (!(await checkPassword(password, caller.user.secret.password)))
+      throw new AppError('auth.failed', 'the password is wrong')
+    attempt.withdraw()
+    return caller
   }
 }
 

@@ -4,6 +4,7 @@ import { hashPassword } from '../../base/password.ts'
 import type { AccessStore, ApiToken, User } from '../../model/access.ts'
 import { newToken, newUser } from '../../operations/accounts.ts'
 import type { accessRoutes } from '../contract/access.ts'
+import { byOwnHand } from '../access/caller.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
 
 type Own = Extract<
@@ -42,6 +43,7 @@ export function userHandlers(api: Api): Handlers<Own> {
       return shown(user)
     },
     async 'PATCH /api/v1/users/{id}'({ params, body, audit: keep }) {
+      const password = body.password === undefined ? undefined : await hashPassword(body.password)
       const before = find(params.id)
       const { totp: second, ...secret } = before.secret
       const after: User = {
@@ -50,7 +52,7 @@ export function userHandlers(api: Api): Handlers<Own> {
         ...(body.disabled !== undefined && { disabled: body.disabled }),
         secret: {
           ...secret,
-          ...(body.password !== undefined && { password: await hashPassword(body.password) }),
+          ...(password !== undefined && { password }),
           ...(body.totp === false ? { recovery: [] } : second && { totp: second }),
         },
       }
@@ -58,8 +60,8 @@ export function userHandlers(api: Api): Handlers<Own> {
       store().saveUser(after)
       // What was open under the old rights ends.
       if (body.role !== undefined || body.password !== undefined || after.disabled) store().removeSessions(after.id)
-      const { password, ...told } = body
-      keep({ ...told, ...(password !== undefined && { password: 'changed' }) }, before.name)
+      const { password: given, ...told } = body
+      keep({ ...told, ...(given !== undefined && { password: 'changed' }) }, before.name)
       return shown(after)
     },
     'DELETE /api/v1/users/{id}'({ params, audit: keep }) {
@@ -81,7 +83,7 @@ export function userHandlers(api: Api): Handlers<Own> {
       return { items: all.map((token) => shownToken(token, names.get(token.user) ?? '')) }
     },
     'POST /api/v1/tokens'({ body, caller, audit: keep }) {
-      const { user, scopes } = signedIn({ caller })
+      const { user, scopes } = byOwnHand(signedIn({ caller }))
       const missing = body.scopes.filter((scope) => !scopes.has(scope))
       if (missing.length > 0)
         throw new AppError('auth.denied', `a token may do no more than who makes it: not ${missing.join(', ')}`)
@@ -93,7 +95,8 @@ export function userHandlers(api: Api): Handlers<Own> {
       return { token: secret, item: shownToken(token, user.name) }
     },
     'DELETE /api/v1/tokens/{id}'({ params, caller }) {
-      const { user, scopes } = signedIn({ caller })
+      const { user, scopes, token } = signedIn({ caller })
+      if (token?.id !== params.id) byOwnHand(signedIn({ caller }))
       const own = scopes.has('admin') ? store().tokens() : store().tokens(user.id)
       if (!own.some(({ id }) => id === params.id) || !store().removeToken(params.id))
         throw new AppError('request.not-found', `there is no token ${params.id}`)

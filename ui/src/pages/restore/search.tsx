@@ -17,6 +17,7 @@ const text = words({
     none: 'Nothing by this name in the backups that were looked through',
     searched: (n: number) => `${count(n, 'backup', 'backups')} looked through`,
     pending: (n: number) => `${number(n)} still to go: goes on by itself`,
+    unsearched: (why: string) => `Not searched: ${why}`,
     versions: (n: number) => count(n, 'version', 'versions'),
     same: 'as before',
     changed: 'changed',
@@ -27,6 +28,7 @@ const text = words({
     none: 'In den durchgesehenen Sicherungen heißt nichts so',
     searched: (n: number) => `${count(n, 'Sicherung', 'Sicherungen')} durchgesehen`,
     pending: (n: number) => `noch ${number(n)}: geht von selbst weiter`,
+    unsearched: (why: string) => `Nicht durchsucht: ${why}`,
     versions: (n: number) => count(n, 'Fassung', 'Fassungen'),
     same: 'wie zuvor',
     changed: 'geändert',
@@ -57,7 +59,7 @@ export function SearchResults({ q, path, job }: { q: string; path: string; job: 
   }, [found.data])
   return (
     <Shown of={found} lines={6}>
-      {({ items, searched }) => (
+      {({ items, searched, problems }) => (
         <Panel
           title={t.title}
           actions={
@@ -71,6 +73,11 @@ export function SearchResults({ q, path, job }: { q: string; path: string; job: 
             </span>
           }
         >
+          {problems.map((problem) => (
+            <p class="warn" key={problem}>
+              {t.unsearched(problem)}
+            </p>
+          ))}
           {items.length === 0 ? (
             <Empty icon="search" title={t.none} />
           ) : (

@@ -63,6 +63,9 @@ export interface LaneBase {
   time: Date
 }
 
+/** One transaction may be that long, in bytes: whoever stores or restores it holds it whole. A longer one makes a gap. */
+export const LARGEST_SEGMENT = 1024 * 1024 * 1024
+
 /** Part of a log as its source gives it. */
 export interface LanePiece {
   bytes: Uint8Array
@@ -92,8 +95,8 @@ export interface LaneSource {
    * purged, another history. It has to be proved, not supposed.
    */
   follow(options: FollowOptions): Promise<LaneReading>
-  /** Removes what the lane keeps on the server (a replication slot). Gives what it removed, in words. */
-  release?(options: { signal?: AbortSignal }): Promise<string[]>
+  /** Removes what the lane keeps on the server (a replication slot). Gives what it removed, or would remove, in words. */
+  release?(options: { signal?: AbortSignal; dryRun: boolean }): Promise<string[]>
 }
 
 export interface FollowOptions {

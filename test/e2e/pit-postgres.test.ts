@@ -235,6 +235,7 @@ test(
     assert.equal((await lane.ended).code, 0)
     const slots = 'select count(*) from pg_replication_slots'
     assert.equal(server.sql('postgres', slots), '1')
+    assert.match((await hf.run(['lane', 'shop', '--drop', '--dry-run'])).stdout, /would remove the replication slot/)
     assert.match((await hf.run(['lane', 'shop', '--drop'])).stdout, /removed the replication slot holdfast_shop/)
     assert.equal(server.sql('postgres', slots), '0')
   },

@@ -62,7 +62,12 @@ export async function laneSourceOf(app: App, job: Job): Promise<LaneSource> {
   })
 }
 
-async function drop({ out, signal }: Context, source: LaneSource): Promise<void> {
-  const removed = (await source.release?.({ signal })) ?? []
-  out.print(removed.length === 0 ? 'there is nothing of ours on the server' : `removed ${removed.join(', ')}`)
+async function drop({ out, signal, options }: Context, source: LaneSource): Promise<void> {
+  const dryRun = options.dryRun === true
+  const removed = (await source.release?.({ signal, dryRun })) ?? []
+  out.result({ removed, dry_run: dryRun }, () =>
+    removed.length === 0
+      ? 'there is nothing of ours on the server'
+      : `${dryRun ? 'would remove' : 'removed'} ${removed.join(', ')}`,
+  )
 }

@@ -15,6 +15,7 @@ import {
   openReplication,
   readSlot,
   sendStatus,
+  slotExists,
   startLog,
   timelineHistory,
   type Replication,
@@ -37,9 +38,10 @@ export function postgresLane(settings: PostgresSettings, job: string): LaneSourc
     engine: 'postgres',
     name: `postgres://${settings.host ?? 'localhost'} (slot ${slot})`,
     follow: async (options) => follow(settings, slot, options),
-    async release({ signal }) {
+    async release({ signal, dryRun }) {
       await using replication = await openReplication(settings, signal ? { signal } : {})
-      return (await dropSlot(replication, slot)) ? [`the replication slot ${slot}`] : []
+      const ours = dryRun ? await slotExists(replication, slot) : await dropSlot(replication, slot)
+      return ours ? [`the replication slot ${slot}`] : []
     },
   }
 }

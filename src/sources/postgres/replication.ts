@@ -105,6 +105,11 @@ export async function dropSlot({ wire }: Replication, name: string): Promise<boo
   }
 }
 
+export async function slotExists({ wire }: Replication, name: string): Promise<boolean> {
+  const [[row = []] = []] = await wire.query(`READ_REPLICATION_SLOT ${quoted(name)}`)
+  return row[0] !== undefined
+}
+
 /** Which timelines led to this one: where each was left, by its number. */
 export async function timelineHistory(
   { wire }: Replication,

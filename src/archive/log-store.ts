@@ -3,7 +3,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Bytes } from '../base/bytes.ts'
 import { AppError } from '../base/errors.ts'
 import { collect, streamOf } from '../base/streams.ts'
-import type { VaultLanes } from '../model/vault.ts'
+import { LANE_OBJECT_BYTES, LANE_STORED_BYTES, type VaultLanes } from '../model/vault.ts'
 import { aesOpener, plainOpener, type ByteSource, type Opener } from './cipher.ts'
 import type { ArchiveContext } from './context.ts'
 import type { KeyInfo, MasterKey } from './keys.ts'
@@ -12,7 +12,6 @@ import { headerLength, parseHeader } from './sealed-stream.ts'
 const FOLDER = 'lanes/'
 const KEY = /^lanes\/([^/]+)\/([^/]+)\.lane\.zst(\.enc|\.age)?$/
 const SUFFIXES = { none: '', 'aes-256-gcm': '.enc', age: '.age' } as const
-const LARGEST = 256 * 1024 * 1024
 
 export interface LaneKeys {
   aes(info: KeyInfo, what: string): Promise<MasterKey>
@@ -52,6 +51,7 @@ export function archiveLanes({ storage, sealer }: ArchiveContext, keys: LaneKeys
       }
     },
     async put(job, name, bytes, { signal } = {}) {
+      if (bytes.length > LANE_OBJECT_BYTES) throw tooLarge(name, bytes.length)
       const seal = await sealer()
       const packed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } })
       const sealed = await collect(seal.seal(streamOf(packed)))
@@ -62,7 +62,7 @@ export function archiveLanes({ storage, sealer }: ArchiveContext, keys: LaneKeys
     },
     async get(job, name, { signal } = {}) {
       const key = await keyOf(job, name, signal)
-      const stored = await collect(storage.get(key, signal ? { signal } : {}), LARGEST)
+      const stored = await collect(storage.get(key, signal ? { signal } : {}), LANE_STORED_BYTES)
       const what = `${key} in ${storage.name}`
       const source: ByteSource = {
         size: stored.length,
@@ -70,9 +70,9 @@ export function archiveLanes({ storage, sealer }: ArchiveContext, keys: LaneKeys
         read: ({ start, end }) => streamOf(stored.subarray(start, end)),
       }
       const opened = await (await openerOf(key, stored)).open(source)
-      const packed = await collect(opened.read({ start: 0, end: opened.size }), LARGEST)
+      const packed = await collect(opened.read({ start: 0, end: opened.size }), LANE_STORED_BYTES)
       try {
-        return zstdDecompressSync(packed, { maxOutputLength: LARGEST })
+        return zstdDecompressSync(packed, { maxOutputLength: LANE_STORED_BYTES })
       } catch (cause) {
         throw new AppError('backup.damaged', `${what} is not what was written`, { cause })
       }
@@ -82,3 +82,6 @@ export function archiveLanes({ storage, sealer }: ArchiveContext, keys: LaneKeys
     },
   }
 }
+
+const tooLarge = (name: string, size: number): AppError =>
+  new AppError('source.unsupported', `${name} of a log has ${size} bytes, more than can be read again at once`)

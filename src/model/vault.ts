@@ -68,13 +68,21 @@ export interface Cancel {
   signal?: AbortSignal
 }
 
+/** More is not put: whoever reads an object of a lane holds it whole, as it is stored and as it was. */
+export const LANE_OBJECT_BYTES = 128 * 1024 * 1024
+/** What one may have in the storage: packing and sealing make what cannot be packed larger. Older ones may be as large. */
+export const LANE_STORED_BYTES = 2 * LANE_OBJECT_BYTES
+
 /** Small immutable objects of a lane by their names, encrypted as the vault is. model/lane.ts tells what is in them. */
 export interface VaultLanes {
   /** Names of the jobs that have something here. */
   jobs(options?: Cancel): Promise<string[]>
   /** In the order of names. */
   list(job: string, options?: Cancel): AsyncIterable<{ name: string; size: number }>
-  /** All or nothing; once it resolves it is durable. The same name again means the same content. */
+  /**
+   * All or nothing; once it resolves it is durable. The same name again means the same content. Of more than
+   * LANE_OBJECT_BYTES: `source.unsupported`.
+   */
   put(job: string, name: string, bytes: Uint8Array, options?: Cancel): Promise<void>
   /** Missing: `storage.not-found`; other bytes than were written: `backup.damaged`. */
   get(job: string, name: string, options?: Cancel): Promise<Uint8Array>

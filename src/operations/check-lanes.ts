@@ -12,12 +12,13 @@ export async function checkLanes(
   const cancel = signal ? { signal } : {}
   const { checked, damage } = found
   for (const job of await vault.lanes.jobs(cancel)) {
-    for (const { name, size } of await readSegmentNames(vault, job, cancel)) {
-      checked.objects += 1
+    for (const segment of await readSegmentNames(vault, job, cancel)) {
+      const { name, size, parts } = segment
+      checked.objects += parts
       if (!readData) continue
       checked.bytes += size
       try {
-        await readSegment(vault, job, name, cancel)
+        await readSegment(vault, job, segment, cancel)
       } catch (error) {
         // A lane that is at work has merged it meanwhile.
         if (isGone(error)) continue

@@ -5,8 +5,10 @@ import type { NamedSegment } from '../policy/lane-names.ts'
 import type { Retention } from '../model/retention.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
 import { viewLane } from './restore-point.ts'
-import { isGone } from './segments.ts'
+import { listSegments, removeSegment } from './segments.ts'
 import { hasRule } from '../policy/retention.ts'
+
+const LEFT_MS = 86_400_000
 
 /** `kept`: ids of the backups that stay. */
 export async function planLanePrune(
@@ -22,7 +24,17 @@ export async function planLanePrune(
   const { chains, segments } = view
   const bases = view.bases.filter(({ id }) => kept.has(id))
   const since = retention.points === undefined ? undefined : before(now, retention.points)
-  return needless(chains, { kept: bases, ...(since && { since }) }, segments)
+  return [
+    ...needless(chains, { kept: bases, ...(since && { since }) }, segments),
+    ...(await leftovers(vault, job, now, cancel)),
+  ]
+}
+
+/** Of segments whose storing was broken off. One may be at work. */
+async function leftovers(vault: Vault, job: string, now: Date, cancel: Cancel): Promise<NamedSegment[]> {
+  return (await listSegments(vault, job, cancel)).filter(
+    ({ whole, toTime }) => !whole && now.getTime() - toTime.getTime() > LEFT_MS,
+  )
 }
 
 /** Gives the bytes that were freed. Backups go after it, so a crash leaves what restores less, and nothing that misleads. */
@@ -33,11 +45,9 @@ export async function removeSegments(
   cancel: Cancel = {},
 ): Promise<number> {
   let bytes = 0
-  for (const { name, size } of segments) {
-    await vault.lanes.remove(job, name, cancel).catch((error: unknown) => {
-      if (!isGone(error)) throw error
-    })
-    bytes += size
+  for (const segment of segments) {
+    await removeSegment(vault, job, segment, cancel)
+    bytes += segment.size
   }
   return bytes
 }

@@ -32,7 +32,7 @@ async function look(vault: Vault, job: string, cancel: Cancel): Promise<LaneView
   const bases = basesOf(await vault.backups(cancel), job)
   const [some] = segments
   if (some === undefined) return undefined
-  const engine = bases.at(-1)?.lane.engine ?? (await readSegment(vault, job, some.name, cancel)).facts.engine
+  const engine = bases.at(-1)?.lane.engine ?? (await readSegment(vault, job, some, cancel)).facts.engine
   const chains = chainsOf(engine, segments)
   return { engine, chains, windows: windowsOf(chains, bases), bases, segments }
 }
@@ -185,8 +185,8 @@ async function pointOfEvent(vault: Vault, job: string, view: LaneView, asked: st
 export async function readEvents(vault: Vault, job: string, view: LaneView, cancel: Cancel = {}): Promise<LaneEvent[]> {
   const seen = new Map<string, LaneEvent>()
   const wanted = new Set(view.chains.flatMap(({ segments }) => segments.filter(({ hasEvents }) => hasEvents)))
-  for (const { name } of wanted) {
-    const { facts } = await readSegment(vault, job, name, cancel)
+  for (const one of wanted) {
+    const { facts } = await readSegment(vault, job, one, cancel)
     for (const event of facts.events) seen.set(`${event.id} ${event.kind} ${event.what}`, event)
   }
   return [...seen.values()].sort((a, b) => a.time.getTime() - b.time.getTime())
@@ -200,7 +200,7 @@ export async function* readPlan(vault: Vault, plan: PointPlan, cancel: Cancel = 
     const one = segments[index] as NamedSegment
     let segment: Segment
     try {
-      segment = await readSegment(vault, plan.job, one.name, cancel)
+      segment = await readSegment(vault, plan.job, one, cancel)
     } catch (error) {
       if (!isGone(error) || at === undefined) throw error
       const chains = chainsOf(plan.engine, await readSegmentNames(vault, plan.job, cancel))

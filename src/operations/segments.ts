@@ -1,26 +1,92 @@
 /** Segments of a lane in a vault. */
-import { isAppError } from '../base/errors.ts'
+import { concat } from '../base/bytes.ts'
+import { AppError, isAppError } from '../base/errors.ts'
+import { formatSize } from '../base/units.ts'
 import type { Backup } from '../model/backup.ts'
 import { parsedLabel } from '../model/labels.ts'
-import type { LaneBase, Segment } from '../model/lane.ts'
-import type { Cancel, Vault } from '../model/vault.ts'
-import { parseSegmentName, type NamedSegment } from '../policy/lane-names.ts'
+import { LARGEST_SEGMENT, type LaneBase, type Segment } from '../model/lane.ts'
+import { LANE_OBJECT_BYTES, type Cancel, type Vault } from '../model/vault.ts'
+import { parsePartName, parseSegmentName, partName, segmentName, type NamedSegment } from '../policy/lane-names.ts'
 import type { BaseAt } from '../policy/lane-chain.ts'
-import { decodeSegment } from './segment-format.ts'
+import { decodeSegment, encodeSegment } from './segment-format.ts'
 
-/** Names that are not ours are left alone. */
+/** A longer one lies in several objects. */
+const PART_BYTES = LANE_OBJECT_BYTES / 2
+
+/** Segments that are whole. Names that are not ours are left alone. */
 export async function readSegmentNames(vault: Vault, job: string, cancel: Cancel = {}): Promise<NamedSegment[]> {
-  const found: NamedSegment[] = []
-  for await (const { name, size } of vault.lanes.list(job, cancel)) {
-    const info = parseSegmentName(name)
-    if (info !== undefined) found.push({ ...info, name, size })
-  }
-  return found
+  return (await listSegments(vault, job, cancel)).filter(({ whole }) => whole)
 }
 
-export async function readSegment(vault: Vault, job: string, name: string, cancel: Cancel = {}): Promise<Segment> {
+/** Also those whose parts are not all there: storing them was broken off. */
+export async function listSegments(
+  vault: Vault,
+  job: string,
+  cancel: Cancel = {},
+): Promise<(NamedSegment & { whole: boolean; objects: string[] })[]> {
+  const found = new Map<string, NamedSegment & { objects: string[] }>()
+  for await (const { name: object, size } of vault.lanes.list(job, cancel)) {
+    const { name, of } = parsePartName(object)
+    const info = parseSegmentName(name)
+    if (info === undefined) continue
+    const key = `${name} ${of}`
+    const known = found.get(key) ?? { ...info, name, size: 0, parts: of, objects: [] }
+    known.size += size
+    known.objects.push(object)
+    found.set(key, known)
+  }
+  return [...found.values()].map((one) => ({ ...one, whole: one.objects.length === one.parts }))
+}
+
+/** In every one of these vaults. Gives its name. More than can be read again is a gap. */
+export async function storeSegment(
+  vaults: readonly Vault[],
+  job: string,
+  segment: Segment,
+  cancel: Cancel = {},
+): Promise<string> {
+  const { facts, payload } = segment
+  const name = segmentName(facts)
+  if (name === undefined) throw new AppError('source.unsupported', `the position ${facts.to} is too long for a name`)
+  // Nobody would ever read it again; what follows it can be had with a backup that is made after it.
+  if (payload.length > LARGEST_SEGMENT)
+    throw new AppError(
+      'lane.gap',
+      `a transaction has ${formatSize(payload.length)} of log, and more than ${formatSize(LARGEST_SEGMENT)} cannot be stored`,
+    )
+  const bytes = encodeSegment(segment)
+  const parts = Math.ceil(bytes.length / PART_BYTES)
+  for (let n = 1; n <= parts; n += 1) {
+    const part = bytes.subarray((n - 1) * PART_BYTES, n * PART_BYTES)
+    // One vault after the other would add up their times.
+    await Promise.all(vaults.map(async (vault) => vault.lanes.put(job, partName(name, n, parts), part, cancel)))
+  }
+  return name
+}
+
+export async function readSegment(
+  vault: Vault,
+  job: string,
+  { name, parts }: Pick<NamedSegment, 'name' | 'parts'>,
+  cancel: Cancel = {},
+): Promise<Segment> {
+  const objects: Uint8Array[] = []
+  for (let n = 1; n <= parts; n += 1) objects.push(await vault.lanes.get(job, partName(name, n, parts), cancel))
   const what = `the piece ${name} of the log of ${job}`
-  return decodeSegment(await vault.lanes.get(job, name, cancel), what)
+  return decodeSegment(objects.length === 1 ? (objects[0] as Uint8Array) : concat(objects), what)
+}
+
+/** What is gone already is no fault. */
+export async function removeSegment(
+  vault: Vault,
+  job: string,
+  { name, parts }: Pick<NamedSegment, 'name' | 'parts'>,
+  cancel: Cancel = {},
+): Promise<void> {
+  for (let n = 1; n <= parts; n += 1)
+    await vault.lanes.remove(job, partName(name, n, parts), cancel).catch((error: unknown) => {
+      if (!isGone(error)) throw error
+    })
 }
 
 export const LANE_LABEL = 'lane'

@@ -20,7 +20,7 @@ function segment(from: number, to: number, lineage = OLD, more: Partial<NamedSeg
     base: false,
     ...more,
   }
-  return { ...info, name: segmentName(info) ?? '', size: 1 }
+  return { ...info, name: segmentName(info) ?? '', size: 1, parts: 1 }
 }
 
 const base = (id: string, from: number, to = from, engine = 'sqlite'): BaseAt => ({

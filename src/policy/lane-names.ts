@@ -9,6 +9,8 @@ const NAME = new RegExp(`^(${WORD})_(${WORD})_(${WORD})_(\\d+)_(\\d+)_([be]*)$`)
 export interface NamedSegment extends SegmentInfo {
   name: string
   size: number
+  /** Of a long one: how many objects it lies in. */
+  parts: number
 }
 
 /** Undefined where positions are too long for a name. */
@@ -17,6 +19,15 @@ export function segmentName(info: SegmentInfo): string | undefined {
   const times = `${info.fromTime.getTime()}_${info.toTime.getTime()}`
   const name = `${info.lineage}_${info.from}_${info.to}_${times}_${flags}`
   return name.length <= LONGEST && NAME.test(name) ? name : undefined
+}
+
+/** Part `n` of `of`, from 1 on, of a segment that is too long for one object. */
+export const partName = (name: string, n: number, of: number): string => (of === 1 ? name : `${name}.${n}of${of}`)
+
+export function parsePartName(name: string): { name: string; n: number; of: number } {
+  const found = /^(.*)\.(\d+)of(\d+)$/.exec(name)
+  if (found === null) return { name, n: 1, of: 1 }
+  return { name: found[1] ?? '', n: Number(found[2]), of: Number(found[3]) }
 }
 
 export function parseSegmentName(name: string): SegmentInfo | undefined {

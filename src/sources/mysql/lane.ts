@@ -3,9 +3,17 @@
  * goes on is proved by its last stored transaction, which has to come again, with its moment.
  */
 import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, isAppError } from '../../base/errors.ts'
 import type { MysqlSettings } from '../../model/databases.ts'
-import type { FollowOptions, LaneEvent, LanePiece, LaneReading, LaneSource } from '../../model/lane.ts'
+import {
+  LARGEST_SEGMENT,
+  type FollowOptions,
+  type LaneEvent,
+  type LanePiece,
+  type LaneReading,
+  type LaneSource,
+} from '../../model/lane.ts'
 import {
   endsGroup,
   EVENT,
@@ -113,6 +121,8 @@ interface Group {
   gtid: Gtid
   seconds: number
   parts: Buffer[]
+  /** Of all parts. */
+  bytes: number
   events: LaneEvent[]
   tables: Map<string, string>
   deleted: Map<string, number>
@@ -160,7 +170,7 @@ async function reading(
     let lookAt = performance.now()
     for (;;) {
       const wait = Math.max(0, lookAt - performance.now())
-      looking ??= sleep(wait, ending.signal).then(look)
+      looking ??= sleep(wait, undefined, { signal: ending.signal }).then(look)
       looking.catch(() => {})
       const got = await Promise.race([pending, looking])
       if ('time' in got) {
@@ -268,6 +278,7 @@ function begun(event: BinlogEvent): Group {
     gtid: gtidOf(event),
     seconds: event.seconds,
     parts: [record('E', event.bytes)],
+    bytes: event.bytes.length,
     events: [],
     tables: new Map(),
     deleted: new Map(),
@@ -276,6 +287,8 @@ function begun(event: BinlogEvent): Group {
 
 function add(group: Group, event: BinlogEvent): void {
   group.parts.push(record('E', event.bytes))
+  group.bytes += event.bytes.length
+  if (group.bytes > LARGEST_SEGMENT) throw gap('a transaction is too long to be stored')
   const time = new Date(event.seconds * 1000)
   if (event.type === EVENT.tableMap) {
     const { id, database, table } = tableMapOf(event)
@@ -325,13 +338,4 @@ function asGap(error: unknown): unknown {
   // 1236: what was asked for is not in the log.
   if (error.details['number'] === 1236 && !/server.id/i.test(error.message)) return gap(error.message)
   return error
-}
-
-async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => (clearTimeout(timer), reject(new AppError('run.cancelled', 'ended'))), {
-      once: true,
-    })
-  })
 }

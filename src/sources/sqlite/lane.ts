@@ -8,11 +8,18 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, errno } from '../../base/errors.ts'
-import { openDatabase, type Database } from '../../base/sqlite.ts'
 import type { SqliteSettings } from '../../model/databases.ts'
-import type { FollowOptions, LanePiece, LaneReading, LaneSource } from '../../model/lane.ts'
+import {
+  LARGEST_SEGMENT,
+  type FollowOptions,
+  type LanePiece,
+  type LaneReading,
+  type LaneSource,
+} from '../../model/lane.ts'
+import { BUSY_MS, hold, whileBusy, type Holder } from './lane-locks.ts'
 import {
   copyRecord,
+  endOfWal,
   FRAME_HEAD,
   parseWalHead,
   startOf,
@@ -33,7 +40,9 @@ const WAIT_MS = 500
 const LONG_WAIT_MS = 5000
 const AGAIN_MS = 2000
 const COPY_BYTES = 4 * 1024 * 1024
-const BUSY_MS = 20_000
+/** Of transactions, at once. */
+const AT_ONCE_BYTES = 16 * 1024 * 1024
+const LONGEST = { most: LARGEST_SEGMENT / 2, tooLong: () => gap('a transaction is too long to be stored') }
 /** So much log after a copy is worth another one. */
 const COPY_AGAIN = 256 * 1024 * 1024
 
@@ -62,7 +71,7 @@ async function follow(path: string, { after, signal }: FollowOptions): Promise<L
   const main = opened(path)
   let holder: Holder | undefined
   try {
-    holder = hold(path)
+    holder = await whileBusy(path, () => hold(path), signal)
     const system = 'sqlite'
     const known = after === undefined ? undefined : knownOf(after.position, after.extra)
     if (after !== undefined && known === undefined) throw gap('the copy of the database is not whole')
@@ -147,71 +156,6 @@ function bytesAt(fd: number, from: number, length: number): Buffer {
   return bytes.subarray(0, done)
 }
 
-interface Holder {
-  /** Nobody else writes from here on, for so long at most. */
-  lock(ms: number): void
-  /** Nobody has written since `lock`. */
-  locked(): boolean
-  /** Puts the log into the database, as far as other readers let it. Tells whether that was done wholly. Locked only. */
-  settle(): boolean
-  unlock(): void
-  close(): void
-}
-
-function hold(path: string): Holder {
-  const reader = openDatabase(path)
-  const writer = openDatabase(path, { timeout: BUSY_MS })
-  const copier = openDatabase(path)
-  const all = [reader, writer, copier]
-  const close = (): void => {
-    for (const one of all) if (one.isOpen) one.close()
-  }
-  try {
-    const [mode] = Object.values(writer.prepare('pragma journal_mode').get() ?? {})
-    if (mode !== 'wal')
-      throw new AppError('source.unsupported', `${path} is not in WAL mode (${String(mode)})`, {
-        hint: 'Run `PRAGMA journal_mode=WAL` on it once.',
-      })
-    for (const one of all) one.exec('pragma wal_autocheckpoint = 0')
-    begin(reader)
-  } catch (error) {
-    close()
-    throw error
-  }
-  let timer: NodeJS.Timeout | undefined
-  const unlock = (): void => {
-    clearTimeout(timer)
-    if (writer.isOpen && writer.isTransaction) writer.exec('rollback')
-  }
-  return {
-    lock(ms) {
-      writer.exec('begin immediate')
-      timer = setTimeout(unlock, ms)
-    },
-    locked: () => writer.isTransaction,
-    settle() {
-      try {
-        reader.exec('commit')
-        const row = copier.prepare('pragma wal_checkpoint(passive)').get() ?? {}
-        return Number(row['busy']) === 0 && Number(row['log']) === Number(row['checkpointed'])
-      } finally {
-        if (!reader.isTransaction) begin(reader)
-      }
-    },
-    unlock,
-    close() {
-      unlock()
-      close()
-    },
-  }
-}
-
-function begin(reader: Database): void {
-  reader.exec('begin')
-  // A lock is taken with the first look.
-  reader.prepare('select count(*) from sqlite_schema').get()
-}
-
 interface ReadingOptions {
   path: string
   main: number
@@ -239,29 +183,28 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
     /** Bytes of the log that are in use. */
     let length = 0
 
-    /** All that was committed since, with the moments between which it was. */
-    function fresh(): LanePiece[] {
+    /** What was committed since, with the moments between which it was: as much as one holds at once. */
+    function fresh(): { found: LanePiece[]; more: boolean } {
       const fd = openWal(path)
       const began = Date.now()
       const found: LanePiece[] = []
+      let taken = 0
+      let more = false
       if (fd === undefined) {
         if (place !== undefined && place.frames > 0) throw gap('it was removed')
         looked = began
-        return found
+        return { found, more }
       }
       try {
         const head = parseWalHead(bytesAt(fd, 0, WAL_HEAD))
         if (head !== undefined) {
           place = goOn(head, place)
           const frame = FRAME_HEAD + head.pageSize
-          const at = WAL_HEAD + place.frames * frame
-          // Behind the end may lie what the log was before it began anew.
-          const next = bytesAt(fd, at, FRAME_HEAD)
-          const none = next.length < FRAME_HEAD || next.readUInt32BE(8) !== head.salt1
-          const bytes = none ? Buffer.alloc(0) : bytesAt(fd, at, Math.max(0, fstatSync(fd).size - at))
           const now = Date.now()
-          for (const transaction of transactionsOf(bytes, head, place)) {
+          const read = (at: number, most: number): Buffer => bytesAt(fd, at, most)
+          for (const transaction of transactionsOf(read, head, place, LONGEST)) {
             place = transaction.end
+            taken += transaction.pages.size * head.pageSize
             number += 1
             const record = transactionRecord(transaction, head.pageSize, looked, now)
             since += record.length
@@ -272,14 +215,17 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
               lastTime: new Date(now),
               extra: { wal: textOf(place), looked: String(now) },
             })
+            if (taken < AT_ONCE_BYTES) continue
+            more = true
+            break
           }
           length = place.frames * frame
         }
       } finally {
         closeSync(fd)
       }
-      looked = began
-      return found
+      if (!more) looked = began
+      return { found, more }
     }
 
     /**
@@ -287,12 +233,15 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
      * for that, a moment, or another time is tried.
      */
     async function* turn(ms: number): AsyncGenerator<LanePiece, boolean> {
-      holder.lock(ms)
+      await holder.lock(ms, ended)
       try {
-        const rest = place === undefined ? [] : fresh()
-        for (const [at, piece] of rest.entries()) yield at === rest.length - 1 ? { ...piece, seal: true } : piece
-        if (rest.length === 0 && stored !== position() && place !== undefined)
-          yield { bytes: new Uint8Array(0), to: position(), seal: true }
+        let more = place !== undefined
+        while (more) {
+          const rest = fresh()
+          yield* rest.found
+          more = rest.more
+        }
+        if (stored !== position() && place !== undefined) yield { bytes: new Uint8Array(0), to: position(), seal: true }
         if (!holder.locked() || (place !== undefined && stored !== position())) return false
         const whole = holder.settle()
         const head = headOf(path)
@@ -335,8 +284,9 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
 
     if (known === undefined) yield* copy()
     for (;;) {
-      const found = fresh()
+      const { found, more } = fresh()
       yield* found
+      if (more) continue
       if (found.length === 0) yield { bytes: new Uint8Array(0), to: position(), idleAt: new Date(looked) }
       if (since > Math.max(COPY_AGAIN, 2 * fstatSync(main).size)) yield* copy()
       else if (length > LONG_WAL && Date.now() > nextTurn) {
@@ -388,12 +338,9 @@ function headOf(path: string): WalHead | undefined {
 /** The end of what is committed in the log. */
 function endOf(path: string, head: WalHead): WalPlace {
   const fd = openWal(path)
-  let place = startOf(head)
-  if (fd === undefined) return place
+  if (fd === undefined) return startOf(head)
   try {
-    const bytes = bytesAt(fd, WAL_HEAD, Math.max(0, fstatSync(fd).size - WAL_HEAD))
-    for (const { end } of transactionsOf(bytes, head, place)) place = end
-    return place
+    return endOfWal((at, most) => bytesAt(fd, at, most), head)
   } finally {
     closeSync(fd)
   }

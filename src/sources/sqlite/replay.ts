@@ -1,74 +1,29 @@
-/** A database out of a lane: the copy in it, then its transactions, into a file beside, which is checked and put in place. */
-import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
-import { dirname } from 'node:path'
-import { AppError, errno } from '../../base/errors.ts'
+/** A database out of a lane: the copy in it, then its transactions. */
+import { ftruncateSync, writeSync } from 'node:fs'
+import { AppError } from '../../base/errors.ts'
 import { throwIfAborted } from '../../base/streams.ts'
-import type { LaneReplay, Point, Reached, ReplayOptions, Segment } from '../../model/lane.ts'
+import type { LaneReplay, Point, Reached, Segment } from '../../model/lane.ts'
 import { faults } from './inspect.ts'
-import { userOf } from './in-use.ts'
+import { putInPlace, refuseWhatIsThere, type Place } from './place.ts'
 import { recordsOf } from './wal.ts'
 
 /** The log has no times: a moment is known as exactly as it was looked at. */
 const LONGEST_LOOK_MS = 1000
 
-export interface SqliteReplaySettings {
-  file: string
-  replace?: boolean
-}
-
-export function sqliteReplay(settings: SqliteReplaySettings): LaneReplay {
+export function sqliteReplay(place: Place): LaneReplay {
   return {
     async prepare() {
-      refuseWhatIsThere(settings)
+      refuseWhatIsThere(place)
     },
-    run: async (segments, how) => run(settings, segments, how),
-  }
-}
-
-function refuseWhatIsThere({ file, replace }: SqliteReplaySettings): void {
-  if (!existsSync(file)) return
-  if (replace !== true) throw new AppError('restore.exists', `${file} exists already`)
-  const user = userOf(file)
-  if (user !== undefined) throw new AppError('target.in-use', `${file} is in use: ${user}`)
-}
-
-async function run(
-  settings: SqliteReplaySettings,
-  segments: AsyncIterable<Segment>,
-  { point, signal, onStep }: ReplayOptions,
-): Promise<Reached> {
-  const { file } = settings
-  refuseWhatIsThere(settings)
-  mkdirSync(dirname(file), { recursive: true })
-  const temporary = `${file}.restore-${randomUUID()}`
-  const fd = openSync(temporary, 'wx+', 0o600)
-  try {
-    const reached = await apply(fd, segments, point, signal)
-    fsyncSync(fd)
-    onStep?.('checking the integrity of the database')
-    const [fault] = faults(temporary, 'integrity_check')
-    if (fault !== undefined) throw new AppError('backup.damaged', `the database would not be whole: ${fault}`)
-    refuseWhatIsThere(settings)
-    for (const end of ['-wal', '-shm', '-journal']) rmSync(file + end, { force: true })
-    renameSync(temporary, file)
-    return reached
-  } catch (error) {
-    if (errno(error) === 'ENOSPC') throw new AppError('target.full', 'no space for the database', { cause: error })
-    throw error
-  } finally {
-    closeSync(fd)
-    for (const end of ['', '-wal', '-shm', '-journal']) rmSync(temporary + end, { force: true })
+    run: async (segments, { point, signal, onStep }) =>
+      putInPlace(place, {
+        fill: async (fd) => apply(fd, segments, point, signal),
+        prove(temporary) {
+          onStep?.('checking the integrity of the database')
+          const [fault] = faults(temporary, 'integrity_check')
+          if (fault !== undefined) throw new AppError('backup.damaged', `the database would not be whole: ${fault}`)
+        },
+      }),
   }
 }
 

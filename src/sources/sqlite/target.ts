@@ -1,35 +1,17 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
-import { randomUUID } from 'node:crypto'
-import { dirname } from 'node:path'
-import { AppError, errno } from '../../base/errors.ts'
+import { existsSync, ftruncateSync, writeSync } from 'node:fs'
+import { AppError } from '../../base/errors.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { Entry, RestoredEntry } from '../../model/entry.ts'
 import type { RestoreEffect, RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
 import { bytesOf, contentOf, folderOf, nameOf, noOutcome } from '../restored.ts'
 import { faults, inspect } from './inspect.ts'
-import { userOf } from './in-use.ts'
 import { ABOUT, parseAbout, segmentOf, type AboutSqlite } from './layout.ts'
+import { putInPlace, refuseWhatIsThere, type Place } from './place.ts'
 
-export interface SqliteTargetSettings {
-  file: string
-  /** Replace a database that is there. */
-  replace?: boolean
+export interface SqliteTargetSettings extends Place {
   /** Which database of the backup, by its folder; needed only if there are several. */
   database?: string
-  dryRun?: boolean
 }
-
-const COMPANIONS = ['-wal', '-shm', '-journal'] as const
 
 /**
  * One SQLite file. It is written beside its place, checked (`integrity_check`, rows of each table), and only then put
@@ -57,63 +39,52 @@ async function write(
   const effect: RestoreEffect = existsSync(file) ? 'replace' : 'create'
   refuseWhatIsThere(settings)
   const outcome = noOutcome()
+  if (dryRun === true) await readPages(undefined, entries, options, outcome)
+  else
+    await putInPlace(settings, {
+      fill: async (fd) => {
+        const about = await readPages(fd, entries, options, outcome)
+        ftruncateSync(fd, about.pages * about.pageSize)
+        return about
+      },
+      prove(temporary, about) {
+        options.onStep?.('checking the integrity of the database')
+        prove(temporary, about)
+      },
+    })
+  outcome.effects[effect] += 1
+  outcome.files += 1
+  options.onEntry?.({ path: file, kind: 'file', mode: 0o600, mtime: { s: 0, ns: 0 }, size: outcome.bytes }, effect)
+  return outcome
+}
+
+/** Without a descriptor only what would come is looked at. */
+async function readPages(
+  fd: number | undefined,
+  entries: AsyncIterable<RestoredEntry>,
+  options: WriteTargetOptions,
+  outcome: RestoreOutcome,
+): Promise<AboutSqlite> {
   let about: AboutSqlite | undefined
   let folder: string | undefined
-  const temporary = `${file}.restore-${randomUUID()}`
-  if (dryRun !== true) mkdirSync(dirname(file), { recursive: true })
-  const fd = dryRun === true ? undefined : openForWriting(temporary)
   const seen = new Set<number>()
-  try {
-    for await (const entry of entries) {
-      throwIfAborted(options.signal)
-      if (folder !== undefined && folderOf(entry) !== folder) throw several(folder, folderOf(entry))
-      folder = folderOf(entry)
-      const segment = segmentOf(nameOf(entry))
-      if (segment === undefined) about = parseAbout(await bytesOf(entry), entry.path)
-      else if (about === undefined) throw damaged(`${folder} has pages and no ${ABOUT}`)
-      else {
-        if (fd !== undefined) await put(fd, entry, segment, about, options)
-        outcome.bytes += entry.size
-        seen.add(segment)
-      }
+  for await (const entry of entries) {
+    throwIfAborted(options.signal)
+    if (folder !== undefined && folderOf(entry) !== folder) throw several(folder, folderOf(entry))
+    folder = folderOf(entry)
+    const segment = segmentOf(nameOf(entry))
+    if (segment === undefined) about = parseAbout(await bytesOf(entry), entry.path)
+    else if (about === undefined) throw damaged(`${folder} has pages and no ${ABOUT}`)
+    else {
+      if (fd !== undefined) await put(fd, entry, segment, about, options)
+      outcome.bytes += entry.size
+      seen.add(segment)
     }
-    if (about === undefined) throw new AppError('backup.not-found', 'there is no SQLite database in what was asked for')
-    const wanted = Math.ceil((about.pages * about.pageSize) / about.segmentBytes)
-    if (seen.size !== wanted) throw damaged(`${seen.size} of ${wanted} files of pages are there`)
-    if (fd !== undefined) {
-      ftruncateSync(fd, about.pages * about.pageSize)
-      fsyncSync(fd)
-      options.onStep?.('checking the integrity of the database')
-      prove(temporary, about)
-      refuseWhatIsThere(settings)
-      for (const end of COMPANIONS) rmSync(file + end, { force: true })
-      renameSync(temporary, file)
-      syncFolder(dirname(file))
-    }
-    outcome.effects[effect] += 1
-    outcome.files += 1
-    options.onEntry?.({ path: file, kind: 'file', mode: 0o600, mtime: { s: 0, ns: 0 }, size: outcome.bytes }, effect)
-    return outcome
-  } finally {
-    if (fd !== undefined) closeSync(fd)
-    for (const end of ['', ...COMPANIONS]) rmSync(temporary + end, { force: true })
   }
-}
-
-function refuseWhatIsThere({ file, replace, dryRun }: SqliteTargetSettings): void {
-  if (!existsSync(file)) return
-  if (replace !== true && dryRun !== true) throw new AppError('restore.exists', `${file} exists already`)
-  const user = userOf(file)
-  if (user !== undefined) throw new AppError('target.in-use', `${file} is in use: ${user}`)
-}
-
-function openForWriting(path: string): number {
-  try {
-    return openSync(path, 'wx+', 0o600)
-  } catch (error) {
-    const code = errno(error)
-    throw new AppError('target.denied', `cannot write ${path}: ${code}`, { cause: error })
-  }
+  if (about === undefined) throw new AppError('backup.not-found', 'there is no SQLite database in what was asked for')
+  const wanted = Math.ceil((about.pages * about.pageSize) / about.segmentBytes)
+  if (seen.size !== wanted) throw damaged(`${seen.size} of ${wanted} files of pages are there`)
+  return about
 }
 
 async function put(
@@ -126,15 +97,10 @@ async function put(
   let at = segment * about.segmentBytes
   const end = Math.min(at + about.segmentBytes, about.pages * about.pageSize)
   if (at + entry.size !== end) throw damaged(`${entry.path} has ${entry.size} bytes`)
-  try {
-    for await (const chunk of contentOf(entry)) {
-      for (let done = 0; done < chunk.length;) done += writeSync(fd, chunk, done, chunk.length - done, at + done)
-      at += chunk.length
-      onBytes?.(chunk.length)
-    }
-  } catch (error) {
-    if (errno(error) === 'ENOSPC') throw new AppError('target.full', 'no space for the database', { cause: error })
-    throw error
+  for await (const chunk of contentOf(entry)) {
+    for (let done = 0; done < chunk.length;) done += writeSync(fd, chunk, done, chunk.length - done, at + done)
+    at += chunk.length
+    onBytes?.(chunk.length)
   }
 }
 
@@ -146,15 +112,6 @@ function prove(file: string, about: AboutSqlite): void {
   for (const { name, rows } of about.tables) {
     const now = found.tables.find((table) => table.name === name)?.rows
     if (now !== rows) throw damaged(`${name} has ${now ?? 'no'} rows, and had ${rows}`)
-  }
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }
 

@@ -55,24 +55,68 @@ export interface WalTransaction {
   end: WalPlace
 }
 
-/** Whole transactions from a place on; what is not committed yet, or left from before, ends it. */
-export function* transactionsOf(bytes: Buffer, head: WalHead, from: WalPlace): Generator<WalTransaction> {
-  let pages = new Map<number, Buffer>()
-  let { sum1, sum2, frames } = from
+interface Frame {
+  page: number
+  /** Of the database after a commit; else 0. */
+  size: number
+  bytes: Buffer
+  end: WalPlace
+}
+
+/** Reads so many bytes from there on, fewer at the end. */
+export type ReadWal = (from: number, length: number) => Buffer
+
+const FRAMES_BYTES = 2 * 1024 * 1024
+
+/** From a place on, as far as salts and sums hold. */
+function* framesOf(read: ReadWal, head: WalHead, { frames: from, ...place }: WalPlace): Generator<Frame> {
+  let { sum1, sum2 } = place
+  let frames = from
   const length = FRAME_HEAD + head.pageSize
-  for (let at = 0; at + length <= bytes.length; at += length) {
-    const frame = bytes.subarray(at, at + length)
-    if (frame.readUInt32BE(8) !== head.salt1 || frame.readUInt32BE(12) !== head.salt2) return
-    ;[sum1, sum2] = sumOf(frame.subarray(0, 8), sum1, sum2, head.big)
-    ;[sum1, sum2] = sumOf(frame.subarray(FRAME_HEAD), sum1, sum2, head.big)
-    if (sum1 !== frame.readUInt32BE(16) || sum2 !== frame.readUInt32BE(20)) return
-    frames += 1
-    pages.set(frame.readUInt32BE(0), frame.subarray(FRAME_HEAD))
-    const size = frame.readUInt32BE(4)
+  const step = Math.max(1, Math.floor(FRAMES_BYTES / length)) * length
+  for (;;) {
+    const bytes = read(WAL_HEAD + frames * length, step)
+    for (let at = 0; at + length <= bytes.length; at += length) {
+      const frame = bytes.subarray(at, at + length)
+      // Behind the end may lie what the log was before it began anew.
+      if (frame.readUInt32BE(8) !== head.salt1 || frame.readUInt32BE(12) !== head.salt2) return
+      ;[sum1, sum2] = sumOf(frame.subarray(0, 8), sum1, sum2, head.big)
+      ;[sum1, sum2] = sumOf(frame.subarray(FRAME_HEAD), sum1, sum2, head.big)
+      if (sum1 !== frame.readUInt32BE(16) || sum2 !== frame.readUInt32BE(20)) return
+      frames += 1
+      yield {
+        page: frame.readUInt32BE(0),
+        size: frame.readUInt32BE(4),
+        bytes: frame.subarray(FRAME_HEAD),
+        end: { salt1: head.salt1, salt2: head.salt2, frames, sum1, sum2 },
+      }
+    }
+    if (bytes.length < step) return
+  }
+}
+
+/** Whole transactions from a place on; what is not committed yet, or left from before, ends it. One of more than `most` bytes rejects. */
+export function* transactionsOf(
+  read: ReadWal,
+  head: WalHead,
+  from: WalPlace,
+  { most, tooLong }: { most: number; tooLong: () => Error },
+): Generator<WalTransaction> {
+  let pages = new Map<number, Buffer>()
+  for (const { page, size, bytes, end } of framesOf(read, head, from)) {
+    pages.set(page, bytes)
+    if (pages.size * head.pageSize > most) throw tooLong()
     if (size === 0) continue
-    yield { pages, size, end: { salt1: head.salt1, salt2: head.salt2, frames, sum1, sum2 } }
+    yield { pages, size, end }
     pages = new Map()
   }
+}
+
+/** The end of what is committed. */
+export function endOfWal(read: ReadWal, head: WalHead): WalPlace {
+  let place = startOf(head)
+  for (const { size, end } of framesOf(read, head, place)) if (size > 0) place = end
+  return place
 }
 
 function sumOf(bytes: Buffer, first: number, second: number, big: boolean): [number, number] {

@@ -15,7 +15,10 @@ test('the first account needs the token of the console, is made once, and guesse
   assert.equal((await server.send('GET /api/v1/jobs')).status, 401)
   assert.equal((await make('guess', 'mallory')).status, 401)
   const made = await Promise.all([make(server.setupToken), make(server.setupToken, 'grace')])
-  assert.deepEqual(made.map(({ status }) => status).sort((a, b) => a - b), [201, 409])
+  assert.deepEqual(
+    made.map(({ status }) => status).sort((a, b) => a - b),
+    [201, 409],
+  )
   assert.equal(await needed(), false)
   assert.equal((await make(server.setupToken, 'grace')).status, 401)
   const { users } = server.app.history().server.access
@@ -64,7 +67,10 @@ test('a code of the second factor opens one session, also if it comes twice at o
   const { recoveryCodes } = on.json as { recoveryCodes: string[] }
   for (const code of [totpCode(secret, step + 1), recoveryCodes[0] ?? '']) {
     const both = await Promise.all([1, 2].map(async () => (await server.signIn('ada', PASSWORD, { code })).status))
-    assert.deepEqual(both.sort((a, b) => a - b), [201, 401])
+    assert.deepEqual(
+      both.sort((a, b) => a - b),
+      [201, 401],
+    )
   }
 })
 

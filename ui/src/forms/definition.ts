@@ -1,7 +1,7 @@
 /** A part of the configuration, as the API takes it: read and changed by paths such as `source.type`. What is not known here stays. */
 export type Definition = Record<string, unknown>
 
-const isObject = (value: unknown): value is Definition =>
+export const isObject = (value: unknown): value is Definition =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export function get(definition: Definition, path: string): unknown {
@@ -44,29 +44,3 @@ export function objectAt(definition: Definition, path: string): Definition {
 
 /** What the API shows in place of a secret; sent back, it stays as it is. */
 export const HIDDEN = '[hidden]'
-
-const SECRETS = new Set([
-  'password',
-  'secretAccessKey',
-  'sessionToken',
-  'accountKey',
-  'sasToken',
-  'token',
-  'secret',
-  'key',
-  'passphrase',
-  'privateKey',
-  'credentials',
-  'connectionString',
-  'identity',
-])
-
-/** Without what was typed as a secret: what a browser keeps of a draft. */
-export function withoutSecrets(definition: Definition): Definition {
-  return Object.fromEntries(
-    Object.entries(definition).flatMap(([key, value]) => {
-      if (SECRETS.has(key) && value !== HIDDEN) return []
-      return [[key, isObject(value) ? withoutSecrets(value) : value]]
-    }),
-  )
-}

@@ -49,7 +49,3 @@ export function Twin({
     </section>
   )
 }
-
-/** As a shell takes it. */
-export const quoted = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

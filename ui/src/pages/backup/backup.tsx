@@ -11,7 +11,8 @@ import { Head, Panel, Shown } from '../../parts/page.tsx'
 import { Tag } from '../../parts/state.tsx'
 import { Moment, Time } from '../../parts/time.tsx'
 import { tell } from '../../parts/toast.tsx'
-import { quoted, Twin } from '../../parts/twin.tsx'
+import { quoted } from '../../format/shell.ts'
+import { Twin } from '../../parts/twin.tsx'
 import { moment } from '../../format/time.ts'
 import { common } from '../../parts/words.ts'
 import { number } from '../../app/language.ts'
@@ -20,6 +21,7 @@ import { Browser } from './browser.tsx'
 import { Compare } from './compare.tsx'
 import { text } from './text.ts'
 import './backup.css'
+import { newKey } from '../../app/new-key.ts'
 
 export type BackupFull = Answer<'GET /api/v1/backups/{id}'>
 
@@ -68,7 +70,7 @@ function BackupView({ backup, reload }: { backup: BackupFull; reload: () => void
               params: { id },
               query: { vault },
               body: { level: 'V4' },
-              idempotencyKey: crypto.randomUUID(),
+              idempotencyKey: newKey(),
             })
             go(to(pathOf('runs', data.id)))
           }),

@@ -11,6 +11,7 @@ import { Failure, Notice } from '../../parts/notice.tsx'
 import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import type { BackupFull } from './backup.tsx'
+import { newKey } from '../../app/new-key.ts'
 
 const text = words({
   en: {
@@ -145,7 +146,7 @@ export function RestoreDialog({
       } else {
         const { data } = await api.call('POST /api/v1/restores', {
           body: body(),
-          idempotencyKey: crypto.randomUUID(),
+          idempotencyKey: newKey(),
         })
         onClose()
         go(to(pathOf('runs', data.id)))

@@ -13,7 +13,8 @@ import { State, Tag } from '../../parts/state.tsx'
 import { Tabs, tabOf } from '../../parts/tabs.tsx'
 import { Moment, Time } from '../../parts/time.tsx'
 import { tell } from '../../parts/toast.tsx'
-import { quoted, Twin } from '../../parts/twin.tsx'
+import { quoted } from '../../format/shell.ts'
+import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { resume, runNow } from '../jobs/jobs.tsx'
 import { PauseDialog } from '../jobs/pause.tsx'
@@ -22,6 +23,7 @@ import { RunTable } from '../runs/run-table.tsx'
 import { BackupTable } from './backup-table.tsx'
 import { PruneDialog } from './prune.tsx'
 import { text } from './text.ts'
+import { newKey } from '../../app/new-key.ts'
 
 export type Job = Answer<'GET /api/v1/jobs/{name}'>
 
@@ -46,7 +48,7 @@ async function prove(name: string): Promise<void> {
     const { data } = await api.call('POST /api/v1/jobs/{name}/runs', {
       params: { name },
       body: { kind: 'verify', level: 'V4' },
-      idempotencyKey: crypto.randomUUID(),
+      idempotencyKey: newKey(),
     })
     go(to(pathOf('runs', data.id)))
   } catch (thrown) {

@@ -16,6 +16,7 @@ import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { stateOf } from '../overview/job-table.tsx'
 import { PauseDialog } from './pause.tsx'
+import { newKey } from '../../app/new-key.ts'
 
 const text = words({
   en: {
@@ -255,7 +256,7 @@ export async function runNow(job: string): Promise<void> {
     const { data } = await api.call('POST /api/v1/jobs/{name}/runs', {
       params: { name: job },
       body: { kind: 'backup' },
-      idempotencyKey: crypto.randomUUID(),
+      idempotencyKey: newKey(),
     })
     go(to(pathOf('runs', data.id)))
   } catch (thrown) {

@@ -19,6 +19,7 @@ import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { EVENTS, eventWords } from './events.ts'
 import { Frame } from './frame.tsx'
+import { newKey } from '../../app/new-key.ts'
 
 const text = words({
   en: {
@@ -224,7 +225,7 @@ function Editor({
     if (notifier === undefined)
       await api.call('POST /api/v1/notifications', {
         body: { name: name.value.trim(), definition: definition.value },
-        idempotencyKey: crypto.randomUUID(),
+        idempotencyKey: newKey(),
       })
     else {
       const params = { name: notifier.name }

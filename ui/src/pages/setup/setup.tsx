@@ -8,7 +8,8 @@ import { Icon } from '../../parts/icon.tsx'
 import { Empty } from '../../parts/notice.tsx'
 import { Head, Panel } from '../../parts/page.tsx'
 import { NewVault } from '../wizard/vaults-step.tsx'
-import { kitOf, saveKit } from './kit.ts'
+import { saveText } from '../../app/save-text.ts'
+import { kitOf } from './kit.ts'
 import '../wizard/wizard.css'
 
 const STEPS = ['vault', 'kit', 'job'] as const
@@ -98,7 +99,11 @@ export function Page() {
                   class="btn"
                   disabled={made.value === undefined}
                   onClick={() => {
-                    if (made.value !== undefined) saveKit(kitOf(made.value.name, made.value.definition))
+                    if (made.value !== undefined)
+                      saveText(
+                        'holdfast-recovery-kit.txt',
+                        kitOf(made.value.name, made.value.definition, { host: window.location.host, made: new Date() }),
+                      )
                   }}
                 >
                   <Icon name="down" size={15} />

@@ -12,6 +12,7 @@ import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { text } from './text.ts'
 import { adopt, newVault, vaultComplete, vaultDefinition, type VaultDraft, VaultForm } from './vault-form.tsx'
+import { newKey } from '../../app/new-key.ts'
 
 /** `/vaults/new` and `/vaults/:name/edit` */
 export function Page({ params }: PageProps) {
@@ -39,7 +40,7 @@ function Editor({ start, etag }: { start: VaultDraft; etag?: string }) {
     if (isNew) {
       await api.call('POST /api/v1/vaults', {
         body: { name: name.trim(), definition },
-        idempotencyKey: crypto.randomUUID(),
+        idempotencyKey: newKey(),
       })
       await adopt(name.trim())
     } else await api.call('PUT /api/v1/vaults/{name}', { params: { name }, body: { definition }, ifMatch: etag })

@@ -1,6 +1,7 @@
 /** What the wizard works on: the job's definition itself, so that what it does not know stays. */
-import { type Definition, get, objectAt, set, textAt, textsAt, withoutSecrets } from '../../forms/definition.ts'
+import { type Definition, get, objectAt, set, textAt, textsAt } from '../../forms/definition.ts'
 import { complete } from '../../forms/fields.tsx'
+import { withoutSecrets } from '../../forms/secrets.ts'
 import { SOURCES } from '../../forms/specs.ts'
 import { zone } from '../../format/time.ts'
 

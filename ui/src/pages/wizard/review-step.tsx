@@ -11,6 +11,7 @@ import { common } from '../../parts/words.ts'
 import { runNow } from '../jobs/jobs.tsx'
 import type { StepProps } from './draft.ts'
 import { text } from './text.ts'
+import { newKey } from '../../app/new-key.ts'
 
 type Checked = Answer<'POST /api/v1/jobs/check'>
 
@@ -30,7 +31,7 @@ export function ReviewStep({
   const error = useSignal<ApiError | undefined>(undefined)
   const save = async (): Promise<void> => {
     error.value = undefined
-    if (isNew) await api.call('POST /api/v1/jobs', { body: { name, definition }, idempotencyKey: crypto.randomUUID() })
+    if (isNew) await api.call('POST /api/v1/jobs', { body: { name, definition }, idempotencyKey: newKey() })
     else await api.call('PUT /api/v1/jobs/{name}', { params: { name }, body: { definition }, ifMatch: etag ?? '' })
     onDone()
     tell('ok', t.exists)

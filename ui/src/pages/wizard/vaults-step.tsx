@@ -14,6 +14,7 @@ import { text as vaultText } from '../vaults/text.ts'
 import { adopt, newVault, vaultComplete, vaultDefinition, VaultForm } from '../vaults/vault-form.tsx'
 import { type StepProps, vaultsOf, withVaults } from './draft.ts'
 import { text } from './text.ts'
+import { newKey } from '../../app/new-key.ts'
 
 export function VaultsStep({ draft, change }: StepProps) {
   const t = text.value.vaults
@@ -122,7 +123,7 @@ export function NewVault({
             const definition = vaultDefinition(draft.value)
             await api.call('POST /api/v1/vaults', {
               body: { name, definition },
-              idempotencyKey: crypto.randomUUID(),
+              idempotencyKey: newKey(),
             })
             await adopt(name)
             tell('ok', t.added(name))

@@ -48,6 +48,8 @@ export function casesFor(label: string, material: Material, work: string): Case[
       warm(path)
     },
   })
+  /** Each into a folder of its own: ext4 is slow to use the inodes again of what was just removed. */
+  let restores = 0
   const finish = (): void => {
     for (const folder of [packed, vault, out]) rmSync(folder, { recursive: true, force: true })
   }
@@ -78,18 +80,27 @@ export function casesFor(label: string, material: Material, work: string): Case[
       commands: [
         {
           name: 'zstd -d, tar -x',
-          run: `zstd -q -dc packed/tar | tar -xf - -C out`,
+          run: `zstd -q -dc packed/tar | tar -xf - -C "$(mktemp -d -p out)"`,
           prepare() {
-            fresh(out)
+            mkdirSync(out, { recursive: true })
             if (!present(packed)) measure(tar('', 'zstd -3 -T0 -q'), work)
             warm(packed)
           },
         },
         {
           name: 'holdfast restore',
-          run: [HOLDFAST, 'restore', 'latest', '--vault', vault, '--to', out, '--quiet'],
+          run: () => [
+            HOLDFAST,
+            'restore',
+            'latest',
+            '--vault',
+            vault,
+            '--to',
+            join(out, `${(restores += 1)}`),
+            '--quiet',
+          ],
           prepare() {
-            rmSync(out, { recursive: true, force: true })
+            mkdirSync(out, { recursive: true })
             if (!present(vault)) measure(zstd, work)
             warm(vault)
           },

@@ -15,7 +15,7 @@ export interface Figures {
 export interface Command {
   name: string
   /** A program and its arguments, or a line for the shell. */
-  run: string | readonly string[]
+  run: string | readonly string[] | (() => readonly string[])
   env?: Record<string, string>
   /** Before each run; not measured. */
   prepare?: () => void
@@ -27,7 +27,8 @@ const TIME = '/usr/bin/time'
 export function measure(command: Command, folder: string): Figures {
   command.prepare?.()
   const out = join(folder, 'time')
-  const line = typeof command.run === 'string' ? ['sh', '-c', command.run] : command.run
+  const run = typeof command.run === 'function' ? command.run() : command.run
+  const line = typeof run === 'string' ? ['sh', '-c', run] : run
   const result = spawnSync(TIME, ['-o', out, '-f', '%e %U %S %M', ...line], {
     cwd: folder,
     env: { PATH: process.env['PATH'], HOME: folder, TMPDIR: folder, LC_ALL: 'C', ...command.env },

@@ -80,4 +80,19 @@ export interface LocalFile {
 /** An entry on its way back: content comes in order, and may be skipped by not reading it. */
 export interface RestoredEntry extends Entry {
   open?(): AsyncIterable<Uint8Array>
+  /**
+   * In place of `open`, for who restores to this machine: the vault itself makes the file, by threads, in the order that reads the
+   * storage best. Nothing is written that was not checked. `done` is called once, later, and at the latest as the entries end;
+   * after a failure nothing is left at that path. Failures of the file system are Node's own errors.
+   */
+  deliver?(place: LocalPlace, done: (failure?: unknown) => void): void
+}
+
+export interface LocalPlace {
+  /** What node:fs takes. What exists is not touched: a failure with the code EEXIST. */
+  path: string | Buffer
+  /** Of the new file, less what the umask takes. */
+  mode: number
+  /** Blocks of zeros become holes. */
+  sparse: boolean
 }

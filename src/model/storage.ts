@@ -28,6 +28,12 @@ export interface Storage {
    */
   get(key: string, options?: GetOptions): AsyncIterable<Bytes>
 
+  /**
+   * Where objects are files of this machine: the path of one, so that threads can read it themselves. It may be missing.
+   * Absent where what is read has to pass through `get`, such as a limited or remote storage.
+   */
+  fileOf?(key: string): string
+
   /** Undefined when there is no such object. */
   stat(key: string, options?: CallOptions): Promise<StoredObject | undefined>
 

@@ -38,15 +38,22 @@ export function memoryFor(purpose: 'compressed' | 'opened' | 'expanded', size: n
   return memory
 }
 
-/** Whether it opens, as for a restore: decrypted, expanded, hashed. In memory that is used again and again. */
-export function opens(
+export interface BlobFacts {
+  id: Bytes
+  contentLength: number
+  compressed: boolean
+}
+
+/** Its content: decrypted, expanded, hashed. In memory of this thread that the next call uses again; undefined if a bit is wrong. */
+export function openInPlace(
   key: SealKey,
   sealed: Bytes,
-  { id, contentLength, compressed }: { id: Bytes; contentLength: number; compressed: boolean },
-): boolean {
+  { id, contentLength, compressed }: BlobFacts,
+): Uint8Array | undefined {
+  if (contentLength > MAX_BLOB) return undefined
   const opened = memoryFor('opened', sealed.length)
   let size = unsealInto(key, sealed, opened)
-  if (size === -1 || contentLength > MAX_BLOB) return false
+  if (size === -1) return undefined
   let content = opened.subarray(0, size)
   if (compressed) {
     // A byte more, so that a frame which holds more shows.
@@ -54,9 +61,13 @@ export function opens(
     try {
       size = expand(content, expanded)
     } catch {
-      return false
+      return undefined
     }
     content = expanded.subarray(0, size)
   }
-  return size === contentLength && hash('sha256', content, 'buffer').equals(id)
+  return size === contentLength && hash('sha256', content, 'buffer').equals(id) ? content : undefined
 }
+
+/** Whether it opens, as for a restore. */
+export const opens = (key: SealKey, sealed: Bytes, facts: BlobFacts): boolean =>
+  openInPlace(key, sealed, facts) !== undefined

@@ -6,6 +6,7 @@ import { displayPath, isUnder } from '../base/paths.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { Entry, RestoredEntry } from '../model/entry.ts'
 import type { Cancel, EntrySelection, OpenOptions } from '../model/vault.ts'
+import { Deliveries } from './deliveries.ts'
 import { entryOfNode } from './entry-node.ts'
 import type { TreeNode } from './node.ts'
 import { damaged } from './parse.ts'
@@ -130,6 +131,22 @@ export async function* openEntries(
   tree: string,
   options: OpenOptions,
 ): AsyncGenerator<RestoredEntry> {
+  const { signal } = options
+  const deliveries = new Deliveries(repository, signal ? { signal } : {})
+  try {
+    yield* openWith(deliveries, repository, tree, options)
+    await deliveries.end()
+  } finally {
+    await deliveries.close()
+  }
+}
+
+async function* openWith(
+  deliveries: Deliveries,
+  repository: IndexedRepository,
+  tree: string,
+  options: OpenOptions,
+): AsyncGenerator<RestoredEntry> {
   const { onUnreadable, signal } = options
   const cancel = signal ? { signal } : {}
   const told = onUnreadable && ((error: AppError, path: string): void => onUnreadable(error, displayPath(path)))
@@ -148,7 +165,12 @@ export async function* openEntries(
       told(error, entry.path)
       continue
     }
-    yield { ...entry, open: () => contentOf(repository, content, cancel) }
+    const given: RestoredEntry = { ...entry, open: () => contentOf(repository, content, cancel) }
+    const entries = deliveries.entriesOf(content, entry.size)
+    if (entries !== undefined) given.deliver = (place, done) => deliveries.add(entries, entry.size, place, done)
+    yield given
+    const busy = deliveries.next()
+    if (busy !== undefined) await busy
   }
 }
 

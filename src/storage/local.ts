@@ -96,6 +96,8 @@ export function local(settings: Omit<FileStorageSettings, 'type'>): Storage {
       yield* readChunks(pathOf(key), key, name, options)
     },
 
+    fileOf: pathOf,
+
     async stat(key, { signal } = {}) {
       const path = pathOf(key)
       throwIfAborted(signal)

@@ -57,8 +57,11 @@ export function withLimit(storage: Storage, { upload, download, clock = systemCl
   const limitOf = (limit: number | RateLimit | undefined): RateLimit | undefined =>
     typeof limit === 'number' ? rateLimit(limit, clock) : limit
   const [up, down] = [limitOf(upload), limitOf(download)]
+  const { fileOf, ...rest } = storage
   return {
-    ...storage,
+    ...rest,
+    // Who reads files past us is not slowed.
+    ...(fileOf !== undefined && down === undefined && { fileOf }),
     async put(key, body, options = {}) {
       if (up === undefined) return storage.put(key, body, options)
       if (!(body instanceof Uint8Array)) return storage.put(key, slowed(body, up, options.signal), options)

@@ -1,11 +1,10 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
 import { AppError } from '../../base/errors.ts'
 import { displayPath } from '../../base/paths.ts'
+import { writeAt, writeSparselyAt } from '../../base/sparse-write.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { RestoredEntry } from '../../model/entry.ts'
 
-const HOLE = 4096
-const ZEROS = Buffer.alloc(HOLE)
 const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW
 
 /** A new file of that mode, less what the umask takes. */
@@ -62,41 +61,8 @@ export class ContentWriter {
   }
 
   write(chunk: Uint8Array): void {
-    if (!this.#sparse) {
-      this.#writeAll(chunk)
-      return
-    }
-    // Runs of zero blocks and of other blocks, by blocks that begin at multiples of their size in the file.
-    let from = 0
-    while (from < chunk.length) {
-      const zero = this.#isHole(chunk, from)
-      let to = this.#blockEnd(chunk, from)
-      while (to < chunk.length && this.#isHole(chunk, to) === zero) to = this.#blockEnd(chunk, to)
-      if (zero) this.#at += to - from
-      else this.#writeAll(chunk.subarray(from, to))
-      from = to
-    }
-    this.#base = this.#at
-  }
-
-  /** Where in the file the chunk in hand began. */
-  #base = 0
-
-  #blockEnd(chunk: Uint8Array, from: number): number {
-    return Math.min(chunk.length, from + HOLE - ((this.#base + from) % HOLE))
-  }
-
-  #isHole(chunk: Uint8Array, from: number): boolean {
-    const length = this.#blockEnd(chunk, from) - from
-    return ZEROS.compare(chunk, from, from + length, 0, length) === 0
-  }
-
-  #writeAll(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length;) {
-      const count = writeSync(this.#fd, bytes, done, bytes.length - done, this.#at)
-      done += count
-      this.#at += count
-    }
+    ;(this.#sparse ? writeSparselyAt : writeAt)(this.#fd, chunk, this.#at)
+    this.#at += chunk.length
   }
 
   end(): void {

@@ -25,6 +25,8 @@ export interface ItemEvents {
   signal: AbortSignal | undefined
   done: (entry: RestoredEntry, effect: RestoreEffect) => void
   failed: (entry: RestoredEntry, error: unknown) => void
+  /** The same for who must not throw. */
+  failedLater: (entry: RestoredEntry, error: unknown) => void
   onBytes: (bytes: number) => void
 }
 
@@ -51,6 +53,8 @@ export class Items {
   readonly #links: { path: string; entry: RestoredEntry }[] = []
   /** First names of files with several names that this restore put or found in place. */
   readonly #firstNames = new Set<string>()
+  /** Files that the vault is about to put in place. */
+  readonly #coming = new Set<string>()
   #temporary = 0
   readonly folders: Folders
 
@@ -110,6 +114,7 @@ export class Items {
 
   #folder(path: string, entry: RestoredEntry): void {
     if (path === '') return
+    if (this.#coming.has(path)) throw twice(undefined, entry)
     const folder = this.folders.ensure(path)
     const { overwrite } = this.#settings
     const untouched = !folder.fresh && (overwrite === undefined || overwrite === 'never')
@@ -131,6 +136,11 @@ export class Items {
       return
     }
     const sparse = entry.sparse === true || this.#settings.sparse === true
+    if (entry.deliver !== undefined && place.decision !== 'compare' && !place.folder.byDescriptor) {
+      if (entry.size >= LARGE && !sparse) this.#refuseWithoutRoom(place, entry)
+      this.#deliver(place, entry, path, sparse)
+      return
+    }
     const options = { signal: this.#events.signal, onBytes: this.#events.onBytes }
     if (entry.size <= SMALL) {
       const chunks = await smallContent(entry, options)
@@ -143,6 +153,40 @@ export class Items {
     }
     if (entry.size >= LARGE && !sparse) this.#refuseWithoutRoom(place, entry)
     await this.#fillSlowly(place, entry, sparse, options)
+  }
+
+  /** By the vault itself. It may take long, so that the path must mean the same then: not for folders reached by descriptor. */
+  #deliver(place: Place, entry: RestoredEntry, path: string, sparse: boolean): void {
+    const { fresh } = place.folder
+    const temporary = fresh && entry.size <= SMALL ? place.at : this.#temporaryName(place)
+    const given = this.#given(place, entry)
+    this.#coming.add(path)
+    entry.deliver?.({ path: temporary, mode: given.mode ? entry.mode & 0o777 : 0o600, sparse }, (failure) => {
+      this.#coming.delete(path)
+      try {
+        if (failure !== undefined) throw twice(failure, entry)
+        this.#finishDelivered(place, entry, temporary, given)
+      } catch (error) {
+        this.#events.failedLater(entry, error)
+      }
+    })
+  }
+
+  #finishDelivered(place: Place, entry: RestoredEntry, temporary: string | Buffer, given: Already): void {
+    try {
+      if (temporary !== place.at && place.folder.fresh && lstatSync(place.at, { throwIfNoEntry: false }) !== undefined)
+        throw twice(undefined, entry)
+      this.#finishFile(place, entry, temporary, undefined, given)
+      this.#events.onBytes(entry.size)
+    } catch (error) {
+      unlinkQuietly(temporary)
+      throw error
+    }
+  }
+
+  /** Nothing but an owner, a group, a mask or a default ACL of the folder changes what a new file gets. */
+  #given({ folder }: Place, entry: RestoredEntry): Already {
+    return folder.fresh && !folder.setgid ? this.#metadata.givenByCreation(entry) : { owner: false, mode: false }
   }
 
   /** Keeps or only touches up what exists, where that is decided. */
@@ -160,7 +204,7 @@ export class Items {
 
   #place(path: string, entry: RestoredEntry): Place {
     // It would take the place of a folder that counts as looked at.
-    if (this.folders.has(path)) throw twice(undefined, entry)
+    if (this.folders.has(path) || this.#coming.has(path)) throw twice(undefined, entry)
     const folder = this.folders.ensure(parentOf(path))
     const name = nameOf(path)
     const at = fsPath(this.folders.at(folder) + name)
@@ -174,9 +218,7 @@ export class Items {
   #fill(place: Place, entry: RestoredEntry, fill: (fd: number) => void): void {
     const temporary = place.folder.fresh ? place.at : this.#temporaryName(place)
     let fd: number
-    // Nothing but an owner, a group, a mask or a default ACL of the folder changes what a new file gets.
-    const given =
-      place.folder.fresh && !place.folder.setgid ? this.#metadata.givenByCreation(entry) : { owner: false, mode: false }
+    const given = this.#given(place, entry)
     try {
       fd = createFile(temporary, given.mode ? entry.mode & 0o777 : 0o600)
     } catch (error) {
@@ -217,8 +259,14 @@ export class Items {
     }
   }
 
-  #finishFile(place: Place, entry: RestoredEntry, temporary: string | Buffer, fd: number, given?: Already): void {
-    if (place.decision === 'compare' && sameBytes(place.at, fd)) {
+  #finishFile(
+    place: Place,
+    entry: RestoredEntry,
+    temporary: string | Buffer,
+    fd: number | undefined,
+    given?: Already,
+  ): void {
+    if (place.decision === 'compare' && fd !== undefined && sameBytes(place.at, fd)) {
       unlinkQuietly(temporary)
       this.#metadata.apply(entry, place.at, undefined)
       this.#events.done(entry, 'metadata')

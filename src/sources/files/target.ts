@@ -50,11 +50,26 @@ async function write(
     options.onWarning({ code: 'failed', message: failure.message, path: entry.path })
   }
 
+  /** What ends the restore, met where nobody could take it. */
+  let fatal: { error: unknown } | undefined
+  const failedLater = (entry: RestoredEntry, error: unknown): void => {
+    if (fatal !== undefined) return
+    try {
+      failed(entry, error)
+    } catch (thrown) {
+      fatal = { error: thrown }
+    }
+  }
+  const throwFatal = (): void => {
+    if (fatal !== undefined) throw fatal.error
+  }
+
   const items = new Items(settings, await loadLibc(), {
     warn: options.onWarning,
     signal: options.signal,
     done,
     failed,
+    failedLater,
     onBytes(bytes) {
       outcome.bytes += bytes
       options.onBytes?.(bytes)
@@ -63,6 +78,7 @@ async function write(
   try {
     for await (const entry of entries) {
       throwIfAborted(options.signal)
+      throwFatal()
       try {
         const path = targetPath(entry.path, strip)
         if (path === undefined) continue
@@ -73,6 +89,7 @@ async function write(
         failed(entry, error)
       }
     }
+    throwFatal()
     items.finish()
     if (failures.count === 0)
       extras?.remove(items.folders, settings.dryRun === true, options.onWarning, (entry) => done(entry, 'delete'))

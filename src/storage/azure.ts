@@ -10,8 +10,9 @@ import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/sto
 import { azureError } from './azure/errors.ts'
 import { openContainer } from './azure/client.ts'
 import { bare, upload } from './azure/upload.ts'
-import { driverCalls, notIdle } from './calls.ts'
+import { begun, driverCalls, notIdle } from './calls.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
+import { cut } from './http.ts'
 import { inOrder } from './in-order.ts'
 import { bucketName, rootOf } from './prefix.ts'
 import { checkRange, endsEarly, isEmptyRange, replaced } from './range.ts'
@@ -142,12 +143,11 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
     const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
     try {
       const response = await calls
-        .call(tried, signal, async () =>
-          (await blobOf(key)).download(range?.start ?? 0, range && range.end - range.start, {
-            abortSignal: both,
-            maxRetryRequests: 0,
-          }),
-        )
+        .call(tried, signal, async () => {
+          const [from, count] = [range?.start ?? 0, range && range.end - range.start]
+          const asked = (await blobOf(key)).download(from, count, { abortSignal: both, maxRetryRequests: 0 })
+          return begun(asked, { tried, idleMs, ending })
+        })
         .catch((error: unknown) => {
           if (isAppError(error, 'storage.not-found')) throw missing(error)
           if (!isAppError(error, 'storage.truncated') || range === undefined) throw error
@@ -235,8 +235,3 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
     },
   }
 }
-
-const cut = (tried: string, received: number, promised: number | undefined, cause?: unknown): AppError =>
-  new AppError('storage.truncated', `cannot ${tried}: it ended at byte ${received} of ${promised ?? 'unknown'}`, {
-    ...(cause instanceof Error && { cause: new Error(cause.message) }),
-  })

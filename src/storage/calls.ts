@@ -67,6 +67,22 @@ export function driverCalls(options: CallsOptions): Calls {
 const silent = (tried: string, ms: number): AppError =>
   new AppError('storage.unreachable', `cannot ${tried}: nothing came for ${Math.round(ms / 1000)} s`)
 
+/** An answer that has to begin within the time, and may then take as long as it moves; else its request is ended. */
+export async function begun<T>(
+  answer: Promise<T>,
+  { tried, idleMs, ending }: { tried: string; idleMs: number; ending: AbortController },
+): Promise<T> {
+  let late: AppError | undefined
+  const timer = setTimeout(() => ending.abort((late = silent(tried, idleMs))), idleMs)
+  try {
+    return await answer
+  } catch (error) {
+    throw late ?? error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** The same stream, given up when nothing comes for so long. */
 export async function* notIdle(stream: ByteStream, idleMs: number, tried: string): AsyncGenerator<Bytes> {
   const iterator = stream[Symbol.asyncIterator]()

@@ -6,6 +6,7 @@ import { checkKey, checkPrefix } from '../base/keys.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { GcsStorageSettings } from '../model/settings.ts'
 import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import { begun } from './calls.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { connect } from './gcs/client.ts'
 import { field, parsed } from './gcs/errors.ts'
@@ -101,9 +102,10 @@ export function gcs(settings: Omit<GcsStorageSettings, 'type'>, options: DriverO
         'accept-encoding': 'identity',
       }
       const response = await calls
-        .call(tried, signal, () =>
-          ask(tried, both, { path: objectPath(bucket, root + key), query: { alt: 'media' }, headers }),
-        )
+        .call(tried, signal, async () => {
+          const asked = ask(tried, both, { path: objectPath(bucket, root + key), query: { alt: 'media' }, headers })
+          return begun(asked, { tried, idleMs, ending })
+        })
         .catch((error: unknown) => {
           if (isAppError(error, 'storage.not-found')) throw missing(error)
           if (!isAppError(error, 'storage.truncated') || range === undefined) throw error

@@ -14,6 +14,8 @@ export interface HttpRequest {
   headers?: Record<string, string>
   body?: Bytes | AsyncIterable<Bytes>
   signal: AbortSignal
+  /** A body of which the server takes nothing for so long is given up; fives times that for the answer behind it. */
+  idleMs?: number
 }
 
 /** An answer that is no success, with what it says. */
@@ -28,14 +30,14 @@ const LOOKED_AT = 64 * 1024
 
 /** Any answer resolves; only broken connections reject. */
 export async function request(what: HttpRequest): Promise<Response> {
-  const { method, url, headers = {}, body, signal } = what
-  if (body !== undefined && !(body instanceof Uint8Array)) return sendStream({ ...what, body })
+  const { method, url, headers = {}, body, signal, idleMs } = what
+  if (body !== undefined && (idleMs !== undefined || !(body instanceof Uint8Array))) return send({ ...what, body })
   return fetch(url, {
     method,
     headers,
     signal,
     redirect: 'manual',
-    ...(body !== undefined && { body: unshared(body) }),
+    ...(body !== undefined && { body: unshared(body as Bytes) }),
   })
 }
 
@@ -43,19 +45,19 @@ export async function request(what: HttpRequest): Promise<Response> {
 const unshared = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
   bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : (bytes as Uint8Array<ArrayBuffer>)
 
+/** So many bytes are handed to the system at a time: when they are gone, the upload has moved. */
+const SLICE = 256 * 1024
+const ANSWER_TIMES = 5
+
 /**
- * A body of unknown length. Each chunk is with the system before the next one is asked for: none is copied, and their
- * memory may be used again. A server that answers before the end has heard enough.
+ * Each piece of a body is with the system before the next one is asked for: none is copied, and their memory may be used
+ * again. A server that refuses before the end has heard enough; one that tells of success then has not got it all.
  */
-async function sendStream({
-  method,
-  url,
-  headers = {},
-  body,
-  signal,
-}: HttpRequest & { body: AsyncIterable<Bytes> }): Promise<Response> {
+async function send(what: HttpRequest & { body: Bytes | AsyncIterable<Bytes> }): Promise<Response> {
+  const { method, url, headers = {}, body, signal, idleMs } = what
+  const known = body instanceof Uint8Array ? { 'content-length': String(body.length) } : {}
   const open = url.startsWith('https:') ? httpsRequest : httpRequest
-  const sending = open(url, { method, headers, signal })
+  const sending = open(url, { method, headers: { ...headers, ...known }, signal })
   const answer = new Promise<IncomingMessage>((resolve, reject) => {
     sending.once('response', resolve)
     sending.on('error', reject)
@@ -64,24 +66,52 @@ async function sendStream({
   answer.catch(() => undefined)
   let answered = false
   answer.then(() => (answered = true)).catch(() => (answered = true))
+  let complete = false
   try {
-    for await (const chunk of body) {
+    for await (const slice of slices(body)) {
       const written = new Promise<void>((resolve, reject) =>
-        sending.write(chunk, (error) => (error ? reject(error) : resolve())),
+        sending.write(slice, (error) => (error ? reject(error) : resolve())),
       )
       written.catch(() => undefined)
-      await Promise.race([written, answer])
+      await moving(Promise.race([written, answer]), idleMs, sending)
       if (answered) break
     }
-    sending.end()
-    const message = await answer
-    const text = message.statusCode === 204 || message.statusCode === 304 ? null : await collect(message, LOOKED_AT)
+    const early = answered
+    if (!early) sending.end()
+    const message = await moving(answer, idleMs && ANSWER_TIMES * idleMs, sending)
+    const { statusCode: status = 500 } = message
+    if (early && status < 300) throw new Error('the server answered before it had all of it')
+    const bare = status === 204 || status === 304
+    const text = await moving(collect(message, LOOKED_AT), idleMs, sending)
+    complete = !early
     const known = Object.entries(message.headersDistinct).flatMap(([name, values]) =>
       (values ?? []).map((value): [string, string] => [name, value]),
     )
-    return new Response(text as Uint8Array<ArrayBuffer> | null, { status: message.statusCode ?? 500, headers: known })
+    return new Response(bare ? null : (text as Uint8Array<ArrayBuffer>), { status, headers: known })
   } finally {
-    sending.destroy()
+    if (!complete) sending.destroy()
+  }
+}
+
+async function* slices(body: Bytes | AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+  for await (const chunk of body instanceof Uint8Array ? [body] : body)
+    for (let at = 0; at < chunk.length; at += SLICE) yield chunk.subarray(at, at + SLICE)
+}
+
+/** Waits for what a server has to do, so long. */
+async function moving<T>(work: Promise<T>, ms: number | undefined, sending: { destroy(): unknown }): Promise<T> {
+  if (ms === undefined) return work
+  let timer: NodeJS.Timeout | undefined
+  const idle = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(Object.assign(new Error(`the server took nothing for ${ms / 1000} s`), { code: 'ETIMEDOUT' }))
+      sending.destroy()
+    }, ms)
+  })
+  try {
+    return await Promise.race([work, idle])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -187,7 +217,8 @@ export async function* bodyOf(
   if (promised !== undefined && received !== promised) throw cut(tried, received, promised)
 }
 
-const cut = (tried: string, received: number, promised: number | undefined, cause?: unknown): AppError =>
+/** Of a body that ended early. */
+export const cut = (tried: string, received: number, promised: number | undefined, cause?: unknown): AppError =>
   new AppError('storage.truncated', `cannot ${tried}: it ended at byte ${received} of ${promised ?? 'unknown'}`, {
     ...(cause instanceof Error && { cause: new Error(cause.message) }),
   })

@@ -2,6 +2,7 @@ import type { Bytes } from '../base/bytes.ts'
 import { AppError } from '../base/errors.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { GetOptions, StoredObject } from '../model/storage.ts'
+import { begun } from './calls.ts'
 import { bodyOf } from './http.ts'
 import { checkRange, endsEarly, replaced } from './range.ts'
 
@@ -34,7 +35,8 @@ export async function* lookedAtGet(
     const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
     try {
       const whole = start === 0 && end === object.size
-      const response = await ask(tried, both, whole ? undefined : `bytes=${start}-${end - 1}`)
+      const asked = ask(tried, both, whole ? undefined : `bytes=${start}-${end - 1}`)
+      const response = await begun(asked, { tried, idleMs, ending })
       if (!whole && response.status !== 206)
         throw new AppError('storage.unsupported', `cannot ${tried}: the storage does not give ranges`)
       let received = 0

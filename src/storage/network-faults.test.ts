@@ -208,8 +208,10 @@ for (const { name, unavailable, sums, around, start } of DRIVERS)
       )
     })
 
-    test(`driver:${name}: a body that stops coming is storage.unreachable; a slow one is read to its end`, async () => {
+    test(`driver:${name}: a body that never comes, or stops coming, is storage.unreachable; a slow one is read to its end`, async () => {
       await storage.put('idle', bytes)
+      failing(isRead, 'stall')
+      assert.equal((await errorOf(collect(storage.get('idle')))).code, 'storage.unreachable')
       failing(isRead, { stallAfter: 1000 })
       assert.equal((await errorOf(collect(storage.get('idle')))).code, 'storage.unreachable')
       failing(isRead, { slowly: { bytes: 300_000, everyMs: 100 } })

@@ -65,6 +65,7 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
       path: `/operations/uploadfile?${query.toString()}`,
       headers: { 'content-type': `multipart/form-data; boundary=${edge}` },
       body: body instanceof Uint8Array ? Buffer.concat([head, body, tail]) : between(head, body, tail),
+      idleMs,
     })
     await discard(response)
   }

@@ -22,6 +22,7 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
   const { calls, tried, signal, onBytes } = job
   let length = body instanceof Uint8Array ? body.length : 0
   let failure: { error: unknown } | undefined
+  let ended = body instanceof Uint8Array
   async function* counted(stream: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
     try {
       for await (const chunk of stream) {
@@ -29,6 +30,7 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
         onBytes(chunk.length)
         yield chunk
       }
+      ended = true
     } catch (error) {
       failure = { error }
       throw error
@@ -45,6 +47,8 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
         if (failure !== undefined) throw asPermanent(failure.error)
         throw error
       }
+      // A server may tell of success before all was sent.
+      if (!ended) throw new AppError('storage.failed', `cannot ${tried}: it was said to be stored before its end`)
       if (found !== length)
         throw new AppError('storage.truncated', `cannot ${tried}: ${found ?? 'none'} of ${length} bytes arrived`)
     })

@@ -18,8 +18,9 @@ import { connect } from './webdav/client.ts'
 /** Some servers take a backslash for a slash. */
 const REFUSED_IN_KEYS = '\\'
 const DEFAULT_IDLE_TIMEOUT_MS = 60_000
-/** A stream may take as long as it moves: each of its requests is bounded by this. */
+/** When to remove what was broken off: a server may still be at work on it. */
 const LOOK_AGAIN_MS = [0, 100, 500]
+/** A stream may take as long as it moves: each of its requests is bounded by this. */
 const LONGEST_MS = 24 * 3_600_000
 
 /**
@@ -73,7 +74,7 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
     folders.add(folder)
     try {
       const headers = { 'content-type': 'application/octet-stream' }
-      await discard(await long.ask(tried, signal, { method: 'PUT', path, headers, body }))
+      await discard(await long.ask(tried, signal, { method: 'PUT', path, headers, body, idleMs }))
     } catch (error) {
       if (!isAppError(error) || ![404, 409].includes(Number(error.details['status']))) throw error
       folders.delete(folder)

@@ -35,6 +35,8 @@ export interface RemoteRequest {
   path: string
   headers?: Record<string, string>
   body?: Bytes | AsyncIterable<Bytes>
+  /** See HttpRequest. */
+  idleMs?: number
 }
 
 /** Its errors are texts of forty storages: what most of them say. The first that fits counts. */
@@ -77,12 +79,13 @@ export function connect(
 
   async function ask(tried: string, signal: AbortSignal, what: RemoteRequest): Promise<Response> {
     const { url, authorization } = await process()
-    const { method, path, headers = {}, body } = what
+    const { method, path, headers = {}, body, idleMs } = what
     const response = await request({
       method,
       url: `${url}${path}`,
       headers: { authorization, ...headers },
       ...(body !== undefined && { body }),
+      ...(idleMs !== undefined && { idleMs }),
       signal,
     })
     if (response.ok) return response

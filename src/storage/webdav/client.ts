@@ -12,6 +12,8 @@ export interface Ask {
   path: string
   headers?: Record<string, string>
   body?: Bytes | AsyncIterable<Bytes>
+  /** See HttpRequest. */
+  idleMs?: number
   /** Answers beside success that are no error to the caller. */
   also?: readonly number[]
 }
@@ -56,7 +58,7 @@ export function connect(
     new URL(path.split('/').map(encodeURIComponent).join('/').replace(/^/, './'), base).href
 
   async function ask(tried: string, signal: AbortSignal, what: Ask): Promise<Response> {
-    const { method, path, headers = {}, body, also = [] } = what
+    const { method, path, headers = {}, body, idleMs, also = [] } = what
     authorization ??= authorizationOf(settings, again)
     const mine = await authorization.catch((error: unknown) => {
       authorization = undefined
@@ -67,6 +69,7 @@ export function connect(
       url: /^https?:/.test(path) ? path : urlOf(path),
       headers: { ...(mine !== undefined && { authorization: mine }), ...headers },
       ...(body !== undefined && { body }),
+      ...(idleMs !== undefined && { idleMs }),
       signal,
     })
     if (response.ok || also.includes(response.status)) return response

@@ -1,61 +1,90 @@
 /** What a vault of a job missed while it failed is copied from a sibling that has it, once it works again. */
-import type { Backup } from '../model/backup.ts'
 import type { Job } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
 import type { Vault } from '../model/vault.ts'
-import { copy } from './copy.ts'
+import { COPY_OF, copy } from './copy.ts'
 import type { Deps } from './recorder.ts'
 
 /** The vaults of one round begin one after the other: so far apart they are still of the same round. */
 const ROUND_MS = 6 * 3_600_000
 /** So many rounds are caught up on, the latest ones. */
 const MOST = 30
+/** A copy that failed so often is not tried again by itself. */
+const ATTEMPTS = 5
 
-/** When the runs into a vault failed since it last took a backup of the job; newest first, as the runs are. */
-export function missedRounds(runs: readonly Run[], vault: string): Date[] {
-  const missed: Date[] = []
-  for (const run of runs) {
-    if (run.vault !== vault) continue
-    if (run.backupId !== undefined) break
-    if (['failed', 'interrupted'].includes(run.status)) missed.push(run.startedAt ?? run.createdAt)
+/** A backup that a sibling made in a round in which the vault failed. */
+export interface Missed {
+  vault: string
+  id: string
+}
+
+const began = (run: Run): number => (run.startedAt ?? run.createdAt).getTime()
+
+/** The runs of a job by the rounds that they were of: in each a vault has its turn once. Oldest first. */
+function roundsOf(runs: readonly Run[]): Run[][] {
+  const rounds: Run[][] = []
+  for (const run of runs.toSorted((a, b) => began(a) - began(b))) {
+    const last = rounds.at(-1)
+    const first = last?.[0]
+    if (
+      last === undefined ||
+      first === undefined ||
+      last.some(({ vault }) => vault === run.vault) ||
+      began(run) - began(first) > ROUND_MS
+    )
+      rounds.push([run])
+    else last.push(run)
   }
-  return missed.slice(0, MOST)
+  return rounds
 }
 
-/** The backup that a sibling made in the same round: the nearest in time. */
-export function backupOfRound(backups: readonly Backup[], at: Date): Backup | undefined {
-  const distance = ({ time }: Backup): number => Math.abs(time.getTime() - at.getTime())
-  const [nearest] = backups.toSorted((a, b) => distance(a) - distance(b))
-  return nearest !== undefined && distance(nearest) <= ROUND_MS ? nearest : undefined
+/**
+ * What a vault missed, oldest first, each with the siblings that have it. Where all failed, as when the source cannot be
+ * read, nothing was missed. `copies`: the runs that copied into the vault; what one of them made is not missed any more.
+ */
+export function missedBy(vault: string, runs: readonly Run[], copies: readonly Run[]): Missed[][] {
+  const tries = (of: Missed): { done: boolean; failed: number } => {
+    const mine = copies.filter(({ vault: to, summary }) => to === vault && summary?.[COPY_OF] === nameOf(of))
+    return {
+      done: mine.some(({ status }) => status === 'success' || status === 'warning'),
+      failed: mine.filter(({ status }) => status === 'failed').length,
+    }
+  }
+  const missed: Missed[][] = []
+  for (const round of roundsOf(runs)) {
+    const own = round.find((run) => run.vault === vault)
+    if (own === undefined || !['failed', 'interrupted'].includes(own.status) || own.backupId !== undefined) continue
+    const made = round.flatMap((run): Missed[] =>
+      run.vault !== undefined && run.backupId !== undefined ? [{ vault: run.vault, id: run.backupId }] : [],
+    )
+    if (made.some((one) => tries(one).done)) continue
+    const promising = made.filter((one) => tries(one).failed < ATTEMPTS)
+    if (promising.length > 0) missed.push(promising)
+  }
+  return missed.slice(-MOST)
 }
+
+const nameOf = ({ vault, id }: Missed): string => `${vault}/${id}`
 
 export interface CatchUp {
   job: Job
   /** By the names of vaults that took a backup now. */
-  missed: ReadonlyMap<string, readonly Date[]>
-  /** Backups from then on are of this round: none of them was missed. */
-  since: Date
+  missed: ReadonlyMap<string, readonly Missed[][]>
   open: (vault: string) => Promise<Vault>
   signal?: AbortSignal
 }
 
 /** Each copy is a run of its own; one that fails is told there, and does not touch the backup that was just made. */
-export async function catchUp(deps: Deps, { job, missed, since, open, signal }: CatchUp): Promise<void> {
+export async function catchUp(deps: Deps, { job, missed, open, signal }: CatchUp): Promise<void> {
   const cancel = signal ? { signal } : {}
-  for (const [name, rounds] of missed) {
-    const wanted = new Set(rounds.map((at) => at.getTime()))
-    for (const sibling of job.vaults.filter((other) => other !== name)) {
-      if (wanted.size === 0 || signal?.aborted === true) break
-      const [from, to] = [await open(sibling), await open(name)]
-      const backups = (await from.backups(cancel)).filter(
-        (backup) => backup.job === job.name && backup.time < since && backup.broken === undefined,
-      )
-      for (const at of [...wanted].sort((a, b) => a - b)) {
-        const backup = backupOfRound(backups, new Date(at))
+  for (const [name, rounds] of missed)
+    for (const round of rounds)
+      for (const { vault, id } of round.filter((one) => one.vault !== name && job.vaults.includes(one.vault))) {
+        if (signal?.aborted === true) return
+        const [from, to] = [await open(vault), await open(name)]
+        const backup = (await from.backups(cancel)).find((one) => one.id === id && one.broken === undefined)
         if (backup === undefined) continue
         const { error } = await copy(deps, from, backup, to, cancel)
-        if (error === undefined) wanted.delete(at)
+        if (error === undefined) break
       }
-    }
-  }
 }

@@ -11,6 +11,9 @@ import type { Entry, RestoredEntry, SourceEntry } from '../model/entry.ts'
 import type { Vault } from '../model/vault.ts'
 import { recorded, type Deps, type Recorded } from './recorder.ts'
 
+/** In the summary of a run: the vault and the backup that it copied, as `VAULT/ID`. */
+export const COPY_OF = 'copy_of'
+
 export interface CopyResult {
   copy?: Backup
   /** The other vault has it: same job, host, source and time. */
@@ -27,6 +30,7 @@ export async function copy(
   return recorded(deps, { kind: 'copy', job: backup.job, vault: to.name, ...cancel }, async (handle) => {
     const options = { signal: handle.signal }
     const { job, host = '', source, paths, tags, time } = backup
+    handle.run.summary = { [COPY_OF]: `${from.name}/${backup.id}` }
     if (from === to) throw new AppError('usage.invalid', `${backup.id} is in ${to.name}: name another vault`)
     const there = await to.backups(options)
     if (

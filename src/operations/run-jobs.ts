@@ -8,7 +8,7 @@ import { newRun, type Run } from '../model/run.ts'
 import type { RestoreOrder } from '../model/service.ts'
 import type { Source, Target } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
-import { catchUp, missedRounds } from './catch-up.ts'
+import { catchUp, missedBy } from './catch-up.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
 import type { PointTargets } from './point-order.ts'
@@ -81,12 +81,11 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
     await exclusively(deps, `job:${job.name}`, async () => {
       await runHooks(job.hooks.before, { job: job.name, event: 'before', runId: options.runId }, hooking)
       const source = await openers.source(job)
-      const since = deps.clock.now()
       const before = job.vaults.length > 1 ? deps.catalogue.runs({ job: job.name, kind: 'backup', limit: 1000 }) : []
       results.push(
         ...(await intoVaults(job, async (name) => intoVault(deps, job, name, source, openers, options), options)),
       )
-      await makeUpFor(deps, job, openers, { before, since, results, ...(options.signal && { signal: options.signal }) })
+      await makeUpFor(deps, job, openers, { before, results, ...(options.signal && { signal: options.signal }) })
       const failed = results.find(({ error, madeUp }) => error !== undefined && madeUp !== true)
       const event = failed === undefined ? 'after' : 'failure'
       await runHooks(
@@ -112,22 +111,18 @@ async function makeUpFor(
   deps: Deps,
   job: Job,
   openers: Openers,
-  {
-    before,
-    since,
-    results,
-    signal,
-  }: { before: readonly Run[]; since: Date; results: readonly JobRun[]; signal?: AbortSignal },
+  { before, results, signal }: { before: readonly Run[]; results: readonly JobRun[]; signal?: AbortSignal },
 ): Promise<void> {
   if (job.vaults.length < 2 || job.vaultStrategy?.strategy === 'priority') return
   const works = results.filter(({ error }) => error === undefined).map(({ vault }) => vault)
+  const copies = deps.catalogue.runs({ job: job.name, kind: 'copy', limit: 1000 })
   const missed = new Map(
-    works.map((name) => [name, missedRounds(before, name)] as const).filter(([, rounds]) => rounds.length > 0),
+    works.map((name) => [name, missedBy(name, before, copies)] as const).filter(([, rounds]) => rounds.length > 0),
   )
   if (missed.size === 0) return
   const open = async (name: string): Promise<Vault> => openers.vault(name, job)
   try {
-    await catchUp(deps, { job, missed, since, open, ...(signal && { signal }) })
+    await catchUp(deps, { job, missed, open, ...(signal && { signal }) })
   } catch (thrown) {
     // The backups of this round are made: that nothing could be copied has a run of its own.
     refused(deps, job, toAppError(thrown), { kind: 'copy' })

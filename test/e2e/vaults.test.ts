@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { holdfast, lines, scratch, summary, type Holdfast } from '../support/holdfast.ts'
@@ -212,4 +221,35 @@ test('a vault that failed gets what it missed from its sibling at the next run, 
   assert.equal(await copies(), 2)
   assert.equal(await backup('four'), 0)
   assert.equal(await copies(), 2, 'nothing is copied again')
+})
+
+test('a round in which the source failed was missed by no vault, and a copy that failed is made at the next run', async (t) => {
+  const cli = holdfast(scratch(t))
+  configured(cli, { good: archive('./good'), bad: BAD }, { job: files(['good', 'bad']) })
+  const run = async (): Promise<number | null> => (await cli.run(['backup'])).code
+  const copies = async (): Promise<string[]> =>
+    (await cli.json<{ kind: string; status: string }[]>(['run', 'list']))
+      .filter(({ kind }) => kind === 'copy')
+      .map(({ status }) => status)
+  const count = async (vault: string): Promise<number> => (await cli.json<unknown[]>(['list', '--vault', vault])).length
+  // Of the first round only one vault has the backup; in the second there was nothing to read.
+  assert.notEqual(await run(), 0)
+  rmSync(join(cli.dir, 'wall'))
+  renameSync(join(cli.dir, 'data'), join(cli.dir, 'away'))
+  assert.notEqual(await run(), 0)
+  renameSync(join(cli.dir, 'away'), join(cli.dir, 'data'))
+  // The payload cannot be read just now.
+  const folder = join(cli.dir, 'good/job')
+  const payload = join(folder, readdirSync(folder).find((name) => name.includes('.tar')) ?? assert.fail())
+  const whole = readFileSync(payload)
+  writeFileSync(payload, Buffer.alloc(whole.length))
+  assert.equal(await run(), 0)
+  assert.deepEqual(await copies(), ['failed'])
+  assert.equal(await count('bad'), 1)
+  writeFileSync(payload, whole)
+  assert.equal(await run(), 0)
+  assert.deepEqual(await copies(), ['success', 'failed'])
+  assert.deepEqual([await count('good'), await count('bad')], [3, 3])
+  assert.equal(await run(), 0)
+  assert.deepEqual(await copies(), ['success', 'failed'])
 })

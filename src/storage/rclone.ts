@@ -3,16 +3,16 @@ import { posix } from 'node:path'
 import type { Bytes } from '../base/bytes.ts'
 import { systemClock } from '../base/clock.ts'
 import { AppError, isAppError } from '../base/errors.ts'
-import { checkKey, checkPrefix } from '../base/keys.ts'
+import { checkKey } from '../base/keys.ts'
 import { registerSecret } from '../base/redact.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { RcloneStorageSettings } from '../model/settings.ts'
-import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
-import { walkFolders, type Named } from './folder-walk.ts'
+import type { Named } from './folder-walk.ts'
 import { discard } from './http.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
-import { lookedAtGet } from './looked-at-get.ts'
+import { lookedAtFiles, objectOf } from './looked-at-files.ts'
 import { readRemote } from './rclone/remote-name.ts'
 import { connect } from './rclone/remote.ts'
 import { replayedPut } from './replayed-put.ts'
@@ -77,18 +77,18 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
     throwIfAborted(signal)
     const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
     const lookFirst = async (): Promise<void> => {
-      if (ifAbsent && (await stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
+      if (ifAbsent && (await files.stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
     }
     await lookFirst()
     const { moves } = await calls.persist(tried, signal, (each) => remote.features(each))
     // Each try has a file of its own: what was broken off may still be on its way.
-    const files: string[] = []
+    const tries: string[] = []
     let target = path
     try {
       let sent: Named | undefined
       const send = async (content: Bytes | AsyncIterable<Bytes>, each: AbortSignal): Promise<number | undefined> => {
         if (moves) target = temporaryFor(path)
-        if (moves) files.push(target)
+        if (moves) tries.push(target)
         await upload(tried, each, target, content)
         sent = await remote.file(tried, each, target)
         return sent?.size
@@ -105,11 +105,11 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
           })
         })
       }
-      for (const file of files.slice(0, -1)) await takeBack(tried, file)
+      for (const file of tries.slice(0, -1)) await takeBack(tried, file)
       // A move keeps the time of change.
       return objectOf(key, sent ?? { name: path, size: length, modified: new Date() })
     } catch (error) {
-      for (const file of files) await takeBack(tried, file)
+      for (const file of tries) await takeBack(tried, file)
       throw error
     }
   }
@@ -120,51 +120,25 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
       .catch(() => undefined)
   }
 
-  async function stat(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<StoredObject | undefined> {
-    const path = checked(key)
-    throwIfAborted(signal)
-    const tried = `look at ${key} in ${name}`
-    const found = await calls.call(tried, signal, (each) => remote.file(tried, each, path))
-    return found && objectOf(key, found)
-  }
-
-  async function* get(key: string, options: GetOptions = {}): AsyncGenerator<Bytes> {
-    const path = checked(key)
-    const how = {
-      key,
-      name,
-      idleMs,
-      stat: async (cancel: { signal?: AbortSignal }) => stat(key, cancel),
-      ask: async (tried: string, both: AbortSignal, range: string | undefined) =>
-        calls.call(tried, options.signal, () =>
-          remote.ask(tried, both, {
-            method: 'GET',
-            path: `/${encodeURIComponent(`[${fs}]`)}/${path.split('/').map(encodeURIComponent).join('/')}`,
-            headers: range === undefined ? {} : { range },
-          }),
-        ),
-    }
-    yield* lookedAtGet(how, options)
-  }
-
-  async function* walk(
-    prefix: string,
-    wanted: (one: string) => boolean,
-    tried: string,
-    signal: AbortSignal | undefined,
-  ) {
-    const folderOf = (folder: string): Promise<Named[]> =>
-      calls.persist(tried, signal, (each) => remote.folder(tried, each, folder))
-    yield* walkFolders(folderOf, prefix, wanted, signal)
-  }
-
-  const deleteFile = async (tried: string, path: string, signal: AbortSignal | undefined): Promise<void> => {
-    await calls
-      .call(tried, signal, (each) => remote.command(tried, each, 'operations/deletefile', { fs, remote: path }))
-      .catch((error: unknown) => {
+  const files = lookedAtFiles({
+    name,
+    idleMs,
+    calls,
+    checked,
+    file: remote.file,
+    folder: remote.folder,
+    read: async (tried, signal, path, headers) =>
+      remote.ask(tried, signal, {
+        method: 'GET',
+        path: `/${encodeURIComponent(`[${fs}]`)}/${path.split('/').map(encodeURIComponent).join('/')}`,
+        headers,
+      }),
+    async remove(tried, signal, path) {
+      await remote.command(tried, signal, 'operations/deletefile', { fs, remote: path }).catch((error: unknown) => {
         if (!isAppError(error, 'storage.not-found')) throw error
       })
-  }
+    },
+  })
 
   return {
     name,
@@ -176,34 +150,7 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
         calls.call(`look at the space of ${name}`, undefined, async (signal) => spaceOf(remote, { fs, name }, signal)),
     },
     put,
-    get,
-    stat,
-    async *list(prefix, { signal } = {}) {
-      checkPrefix(prefix)
-      throwIfAborted(signal)
-      yield* walk(
-        prefix,
-        (one) => !isTemporary(one),
-        prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`,
-        signal,
-      )
-    },
-    async remove(key, { signal } = {}) {
-      const path = checked(key)
-      throwIfAborted(signal)
-      await deleteFile(`remove ${key} from ${name}`, path, signal)
-    },
-    async sweep(before, { signal } = {}) {
-      const tried = `sweep ${name}`
-      const result = { removed: 0, bytes: 0 }
-      for await (const { key, size, modified } of walk('', isTemporary, tried, signal)) {
-        if (modified >= before) continue
-        await deleteFile(tried, key, signal)
-        result.removed += 1
-        result.bytes += size
-      }
-      return result
-    },
+    ...files,
     close: () => remote.close(),
   }
 }
@@ -226,10 +173,3 @@ async function spaceOf(
 }
 
 const percent = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
-
-const objectOf = (key: string, { size, modified, etag }: Named): StoredObject => ({
-  key,
-  size,
-  modified,
-  ...(etag !== undefined && { etag }),
-})

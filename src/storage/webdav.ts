@@ -3,15 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bytes } from '../base/bytes.ts'
 import { systemClock } from '../base/clock.ts'
 import { AppError, isAppError } from '../base/errors.ts'
-import { checkKey, checkPrefix } from '../base/keys.ts'
+import { checkKey } from '../base/keys.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { WebdavStorageSettings } from '../model/settings.ts'
-import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
-import { walkFolders, type Named } from './folder-walk.ts'
 import { discard } from './http.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
-import { lookedAtGet } from './looked-at-get.ts'
+import { lookedAtFiles, objectOf } from './looked-at-files.ts'
 import { replayedPut } from './replayed-put.ts'
 import { connect } from './webdav/client.ts'
 
@@ -88,14 +87,14 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
     const tried = `store ${key} in ${name}`
     throwIfAborted(signal)
     const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
-    if (ifAbsent && (await stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
+    if (ifAbsent && (await files.stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
     // Each try has a file of its own: a server may still write what was broken off behind what comes next.
-    const files: string[] = []
+    const tries: string[] = []
     let temporary = ''
     try {
       const send = async (sent: Bytes | AsyncIterable<Bytes>, each: AbortSignal): Promise<number | undefined> => {
         temporary = temporaryFor(path)
-        files.push(temporary)
+        tries.push(temporary)
         await upload(tried, each, temporary, sent)
         return (await client.file(tried, each, temporary))?.size
       }
@@ -111,10 +110,10 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
           throw new AppError('storage.failed', `cannot ${tried}: it was not moved into place (HTTP ${status})`)
         return found?.size === length ? found : { name: path, size: length, modified: new Date() }
       })
-      for (const file of files.slice(0, -1)) await takeBack(tried, file)
+      for (const file of tries.slice(0, -1)) await takeBack(tried, file)
       return objectOf(key, stored)
     } catch (error) {
-      for (const file of files) await takeBack(tried, file)
+      for (const file of tries) await takeBack(tried, file)
       throwIfAborted(signal)
       throw error
     }
@@ -132,88 +131,25 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
     }
   }
 
-  async function stat(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<StoredObject | undefined> {
-    const path = checked(key)
-    throwIfAborted(signal)
-    const tried = `look at ${key} in ${name}`
-    const found = await calls.call(tried, signal, (each) => client.file(tried, each, path))
-    return found && objectOf(key, found)
-  }
-
-  async function* get(key: string, options: GetOptions = {}): AsyncGenerator<Bytes> {
-    const path = checked(key)
-    const how = {
-      key,
-      name,
-      idleMs,
-      stat: async (cancel: { signal?: AbortSignal }) => stat(key, cancel),
-      ask: async (tried: string, both: AbortSignal, range: string | undefined) =>
-        calls.call(tried, options.signal, () =>
-          ask(tried, both, {
-            method: 'GET',
-            path,
-            headers: { ...(range && { range }), 'accept-encoding': 'identity' },
-          }),
-        ),
-    }
-    yield* lookedAtGet(how, options)
-  }
-
-  async function* walk(
-    prefix: string,
-    wanted: (one: string) => boolean,
-    tried: string,
-    signal: AbortSignal | undefined,
-  ) {
-    const folderOf = async (folder: string): Promise<Named[]> =>
-      (await calls.persist(tried, signal, (each) => client.folder(tried, each, folder))) ?? []
-    yield* walkFolders(folderOf, prefix, wanted, signal)
-  }
+  const files = lookedAtFiles({
+    name,
+    idleMs,
+    calls,
+    checked,
+    file: client.file,
+    folder: async (tried, signal, path) => (await client.folder(tried, signal, path)) ?? [],
+    read: async (tried, signal, path, headers) =>
+      ask(tried, signal, { method: 'GET', path, headers: { ...headers, 'accept-encoding': 'identity' } }),
+    async remove(tried, signal, path) {
+      await discard(await ask(tried, signal, { method: 'DELETE', path, also: [404, 409] }))
+    },
+  })
 
   return {
     name,
     can: { conditionalCreate: false, storageClasses: false, serverChecksums: false, refusedInKeys: REFUSED_IN_KEYS },
     put,
-    get,
-    stat,
-    async *list(prefix, { signal } = {}) {
-      checkPrefix(prefix)
-      throwIfAborted(signal)
-      yield* walk(
-        prefix,
-        (one) => !isTemporary(one),
-        prefix === '' ? `list ${name}` : `list ${prefix} in ${name}`,
-        signal,
-      )
-    },
-    async remove(key, { signal } = {}) {
-      const path = checked(key)
-      throwIfAborted(signal)
-      const tried = `remove ${key} from ${name}`
-      await calls.call(tried, signal, async (each) =>
-        discard(await ask(tried, each, { method: 'DELETE', path, also: [404, 409] })),
-      )
-    },
-    async sweep(before, { signal } = {}) {
-      const tried = `sweep ${name}`
-      const result = { removed: 0, bytes: 0 }
-      for await (const { key, size, modified } of walk('', isTemporary, tried, signal)) {
-        if (modified >= before) continue
-        await calls.call(tried, signal, async (each) =>
-          discard(await ask(tried, each, { method: 'DELETE', path: key, also: [404] })),
-        )
-        result.removed += 1
-        result.bytes += size
-      }
-      return result
-    },
+    ...files,
     async close() {},
   }
 }
-
-const objectOf = (key: string, { size, modified, etag }: Named): StoredObject => ({
-  key,
-  size,
-  modified,
-  ...(etag !== undefined && { etag }),
-})

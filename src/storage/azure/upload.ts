@@ -5,6 +5,7 @@ import { AppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
 import type { Calls } from '../calls.ts'
 import { storedInParts, type Part } from '../cut-parts.ts'
+import { sendParts } from '../parallel-parts.ts'
 import { codeOf, statusOf } from './errors.ts'
 
 /** A blob ends at this many blocks. */
@@ -72,13 +73,16 @@ async function putBlocks(
   // Ids of one blob have to be equally long; these are as long as those of the SDK.
   const own = randomBytes(21).toString('hex')
   const ids: string[] = []
-  const active = new Set<Promise<void>>()
   const hash: Hash = createHash('md5')
   let length = 0
-  let failure: unknown
 
-  async function send(part: Part, id: string): Promise<void> {
+  async function send(part: Part): Promise<void> {
     const { bytes } = part
+    if (ids.length >= MAX_BLOCKS) throw tooManyBlocks(job)
+    const id = Buffer.from(`${own}${String(ids.length).padStart(6, '0')}`).toString('base64')
+    ids.push(id)
+    length += bytes.length
+    hash.update(bytes)
     const md5 = createHash('md5').update(bytes).digest()
     const tried = `${job.tried} (block ${ids.length})`
     await job.calls.persist(tried, job.signal, async (abortSignal) => {
@@ -89,41 +93,17 @@ async function putBlocks(
     part.release()
   }
 
-  try {
-    for (let part: Part | undefined = first; part !== undefined; part = await following(rest)) {
-      if (ids.length >= MAX_BLOCKS) throw tooManyBlocks(job)
-      const id = Buffer.from(`${own}${String(ids.length).padStart(6, '0')}`).toString('base64')
-      ids.push(id)
-      length += part.bytes.length
-      hash.update(part.bytes)
-      const sending: Promise<void> = send(part, id)
-        .catch((error: unknown) => {
-          failure ??= error
-          ending.abort(error)
-        })
-        .finally(() => active.delete(sending))
-      active.add(sending)
-      while (active.size >= job.concurrency) await Promise.race(active)
-      if (failure !== undefined) break
+  await sendParts(first, rest, { concurrency: job.concurrency, ending }, send)
+  const md5 = hash.digest()
+  const done = await job.calls.persist(job.tried, job.signal, async (abortSignal, attempt) => {
+    const blob = await job.blob()
+    try {
+      return await blob.commitBlockList(ids, { ...properties(job, mark, md5), abortSignal })
+    } catch (error) {
+      return orOwn(error, blob, mark, attempt, abortSignal)
     }
-    await Promise.all(active)
-    if (failure !== undefined) throw failure
-    const md5 = hash.digest()
-    const done = await job.calls.persist(job.tried, job.signal, async (abortSignal, attempt) => {
-      const blob = await job.blob()
-      try {
-        return await blob.commitBlockList(ids, { ...properties(job, mark, md5), abortSignal })
-      } catch (error) {
-        return orOwn(error, blob, mark, attempt, abortSignal)
-      }
-    })
-    return described(job, length, done)
-  } catch (error) {
-    failure ??= error
-    ending.abort(failure)
-    await Promise.all(active)
-    throw failure
-  }
+  })
+  return described(job, length, done)
 }
 
 interface Stored {
@@ -147,11 +127,6 @@ async function orOwn(
   if (codeOf(error) === 'InvalidBlockList' && found !== undefined)
     throw new AppError('storage.exists', 'another writer came first', { cause: new Error('InvalidBlockList') })
   throw error
-}
-
-async function following(rest: AsyncGenerator<Part>): Promise<Part | undefined> {
-  const next = await rest.next()
-  return next.done ? undefined : next.value
 }
 
 const described = (job: Upload, size: number, { etag, lastModified = new Date() }: Stored): StoredObject => ({

@@ -4,6 +4,7 @@ import { AppError, isAppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
 import { discard, failureOf } from '../http.ts'
 import { storedInParts, type Part } from '../cut-parts.ts'
+import { following } from '../parallel-parts.ts'
 import type { Client } from './client.ts'
 import { field, gcsError, parsed } from './errors.ts'
 
@@ -187,11 +188,6 @@ async function read(response: Response, key: string): Promise<State> {
   await discard(response)
   const last = /bytes=0-(\d+)/.exec(response.headers.get('range') ?? '')?.[1]
   return { at: last === undefined ? 0 : Number(last) + 1 }
-}
-
-async function following(rest: AsyncGenerator<Part>): Promise<Part | undefined> {
-  const next = await rest.next()
-  return next.done ? undefined : next.value
 }
 
 /** The answer to an earlier try was lost. */

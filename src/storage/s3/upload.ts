@@ -7,6 +7,7 @@ import { AppError, isAbort, isAppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
 import type { Connection } from './client.ts'
 import { storedInParts, type Part } from '../cut-parts.ts'
+import { sendParts } from '../parallel-parts.ts'
 
 /** S3 ends uploads at this many parts. */
 const MAX_PARTS = 10_000
@@ -89,33 +90,34 @@ async function putParts(
   const mark = randomUUID()
   const id = await create(job, mark)
   const sent: CompletedPart[] = []
-  const active = new Set<Promise<void>>()
-  let [number, length, sum] = [0, 0, 0]
-  let failure: unknown
+  let [length, sum] = [0, 0]
   let cutOff = false
 
-  const fail = (error: unknown): void => {
-    failure ??= error
-    ending.abort(error)
-  }
-
   async function send(part: Part, partNumber: number): Promise<void> {
-    const done = await job.connection.persist(
-      `${job.tried} (part ${partNumber})`,
-      job.signal,
-      async (client, sdk) =>
-        await client.send(
-          new sdk.UploadPartCommand({
-            Bucket: job.bucket,
-            Key: job.objectName,
-            UploadId: id,
-            PartNumber: partNumber,
-            Body: part.bytes,
-            ContentLength: part.bytes.length,
-          }),
-          { abortSignal: job.signal },
-        ),
-    )
+    if (partNumber > MAX_PARTS) throw tooManyParts(job)
+    length += part.bytes.length
+    if (job.checksums) sum = crc32(part.bytes, sum)
+    const done = await job.connection
+      .persist(
+        `${job.tried} (part ${partNumber})`,
+        job.signal,
+        async (client, sdk) =>
+          await client.send(
+            new sdk.UploadPartCommand({
+              Bucket: job.bucket,
+              Key: job.objectName,
+              UploadId: id,
+              PartNumber: partNumber,
+              Body: part.bytes,
+              ContentLength: part.bytes.length,
+            }),
+            { abortSignal: job.signal },
+          ),
+      )
+      .catch((error: unknown) => {
+        cutOff ||= isAbort(error) || isAppError(error, 'storage.unreachable')
+        throw error
+      })
     sent[partNumber - 1] = {
       PartNumber: partNumber,
       ETag: done.ETag,
@@ -126,35 +128,12 @@ async function putParts(
   }
 
   try {
-    for (let part: Part | undefined = first; part !== undefined; part = await following(rest)) {
-      number += 1
-      if (number > MAX_PARTS) throw tooManyParts(job)
-      length += part.bytes.length
-      if (job.checksums) sum = crc32(part.bytes, sum)
-      const sending: Promise<void> = send(part, number)
-        .catch((error: unknown) => {
-          cutOff ||= isAbort(error) || isAppError(error, 'storage.unreachable')
-          fail(error)
-        })
-        .finally(() => active.delete(sending))
-      active.add(sending)
-      while (active.size >= job.concurrency) await Promise.race(active)
-      if (failure !== undefined) break
-    }
-    await Promise.all(active)
-    if (failure !== undefined) throw failure
+    await sendParts(first, rest, { concurrency: job.concurrency, ending }, send)
     return described(job, length, await complete(job, id, mark, sent, sum))
   } catch (error) {
-    fail(error)
-    await Promise.all(active)
     await abandon(job, id, cutOff)
-    throw failure
+    throw error
   }
-}
-
-async function following(rest: AsyncGenerator<Part>): Promise<Part | undefined> {
-  const next = await rest.next()
-  return next.done ? undefined : next.value
 }
 
 async function create(job: Upload, mark: string): Promise<string> {

@@ -37,7 +37,7 @@ export async function request(what: HttpRequest): Promise<Response> {
     headers,
     signal,
     redirect: 'manual',
-    ...(body !== undefined && { body: unshared(body as Bytes) }),
+    ...(body !== undefined && { body: unshared(body) }),
   })
 }
 

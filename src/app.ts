@@ -17,7 +17,7 @@ import { sqliteCatalogue } from './catalogue/sqlite.ts'
 import { tolerantCatalogue } from './catalogue/tolerant.ts'
 import { treeIndexes } from './catalogue/tree-index.ts'
 import type { PartsContext } from './config/definitions.ts'
-import { addedParts } from './config/added-parts.ts'
+import { addedParts, type LeftOut } from './config/added-parts.ts'
 import type { Catalogue } from './model/catalogue.ts'
 import type { RestoredEntry } from './model/entry.ts'
 import type { Backup } from './model/backup.ts'
@@ -94,6 +94,8 @@ export interface App extends AsyncDisposable, Telling {
   history(): Catalogue
   /** Takes up the jobs, vaults and notifiers that the API made or changed since; cheap when nothing did. */
   refresh(): Promise<void>
+  /** What the API made and cannot be used as it is. */
+  leftOut(): readonly LeftOut[]
   /** Whether this comes from the configuration file and not from the API. */
   isManaged(section: 'vaults' | 'jobs' | 'notify', name: string): boolean
   /** For the API: what parts of the configuration are checked with. */
@@ -244,6 +246,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     deps,
     history,
     refresh: added.refresh,
+    leftOut: added.leftOut,
     isManaged: added.isManaged,
     parts: added.context,
     trees,

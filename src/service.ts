@@ -90,7 +90,7 @@ async function execute(
 ): Promise<Awaited<ReturnType<typeof executeTask>>> {
   onNote?.(`${task.kind} of ${task.job} begins`)
   const begun: Promise<void>[] = []
-  await app.refresh()
+  await refreshed(app)
   const job = app.settings.jobs[task.job]
   const outcome = await executeTask(app.deps, task, job, app.openers(), signal, (...start) => {
     begun.push(app.tellStart(...start))
@@ -105,6 +105,16 @@ async function execute(
   await app.tell(outcome.results, { signal, known })
   for (const incident of opened) app.history().incidents.told(incident.id)
   return outcome
+}
+
+/** What others changed is taken up; where that fails the work goes on as it was known before. */
+async function refreshed(app: App): Promise<void> {
+  try {
+    await app.refresh()
+  } catch (thrown) {
+    const { code, message } = toAppError(thrown)
+    app.log.error(`what was made by the page or the API cannot be read anew: ${message}`, { code })
+  }
 }
 
 function review(app: App, job: Job): { opened: Incident[]; closed: Incident[] } {
@@ -142,11 +152,30 @@ export async function reviewAll(app: App): Promise<void> {
     }
     for (const incident of closed.filter(silent)) await app.tellIncident(incident, 'recovered')
   }
+  await reviewLeftOut(app)
   for (const incident of catalogue.incidents.list({ open: true, limit: 1000 })) {
     if (!needsReminder(incident, now)) continue
     catalogue.incidents.told(incident.id)
     await app.tellIncident(incident, incident.kind === 'overdue' || incident.kind === 'proof' ? 'overdue' : 'failure')
   }
+}
+
+/** A job that cannot be used does not run, so that no run tells of it; and what was wrong with jobs that are gone is over. */
+async function reviewLeftOut(app: App): Promise<void> {
+  const { incidents } = app.history()
+  const left = new Map(app.leftOut().flatMap(({ kind, name, why }) => (kind === 'job' ? [[name, why]] : [])))
+  for (const [job, why] of left) {
+    const message = `the job cannot be used and does not run: ${why}`
+    const { opened } = incidents.review(job, [{ kind: 'config', job, message }])
+    for (const incident of opened) {
+      incidents.told(incident.id)
+      await app.tellIncident(incident, 'failure')
+    }
+  }
+  const gone = incidents
+    .list({ open: true, limit: 1000 })
+    .filter(({ job }) => app.settings.jobs[job] === undefined && !left.has(job))
+  for (const job of new Set(gone.map((one) => one.job))) incidents.review(job, [])
 }
 
 /** One scheduler at a time works; the others stand by. */
@@ -170,7 +199,7 @@ async function schedule(app: App, { signal, onNote }: ServiceOptions): Promise<v
       if (lease === undefined) rest = STANDBY_MS
       else {
         catalogue.reapRuns()
-        await app.refresh()
+        await refreshed(app)
         scheduler.tick()
         if (scheduler.behind) rest = BEHIND_MS
         if (clock.monotonic() - reviewed > REVIEW_MS) {
@@ -319,7 +348,7 @@ function ofJob(job: Job): Recurrence[] {
 
 /** What waits is seen in the list of runs. */
 export function saveQueued(app: App, task: Task): void {
-  const vault = app.settings.jobs[task.job]?.vaults[0]
+  const vault = task.options?.vault ?? app.settings.jobs[task.job]?.vaults[0]
   const { run: id, kind, job, trigger } = task
   const run = newRun({ id, kind, job, trigger, status: 'queued', createdAt: app.clock.now(), ...(vault && { vault }) })
   app.history().saveRun(run)

@@ -11,7 +11,7 @@ import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { RunReport } from './model/report.ts'
 import { newRun } from './model/run.ts'
 import type { ReportSettings, Settings } from './model/settings.ts'
-import { digestOf, takeDueDigest } from './operations/digest.ts'
+import { digestOf, digestSent, dueDigest } from './operations/digest.ts'
 import type { Deps } from './operations/recorder.ts'
 import type { JobRun } from './operations/run-jobs.ts'
 
@@ -52,7 +52,11 @@ interface Around {
   host: string
 }
 
+/** How soon a digest that nobody got is sent again. */
+const DIGEST_AGAIN_MS = 15 * 60_000
+
 export function telling({ settings, clock, log, deps, history, host }: Around): Telling {
+  const digestFailed = new Map<DigestPeriod, number>()
   const self: Telling = {
     async notifier(name) {
       const notifier = settings.notify[name]
@@ -71,7 +75,8 @@ export function telling({ settings, clock, log, deps, history, host }: Around): 
       return writeReport(report, where, report.startedAt)
     },
     async tellIncident(incident, event) {
-      const names = settings.jobs[incident.job]?.notify ?? []
+      // Of a job that cannot be used nobody knows whom it would tell.
+      const names = settings.jobs[incident.job]?.notify ?? Object.keys(settings.notify)
       const wanted = names.filter((name) => settings.notify[name]?.on.includes(event) === true)
       if (wanted.length === 0) return []
       const { incidentNotification } = await import('./notify/compose.ts')
@@ -91,14 +96,23 @@ export function telling({ settings, clock, log, deps, history, host }: Around): 
     async tellDigests() {
       for (const period of ['weekly', 'monthly'] as const) {
         const names = Object.keys(settings.notify).filter((name) => settings.notify[name]?.on.includes(period) === true)
-        const span = takeDueDigest(history(), period, clock.now())
-        if (span === undefined || names.length === 0) continue
+        const span = dueDigest(history(), period, clock.now())
+        if (span === undefined) continue
+        if (names.length === 0) {
+          digestSent(history(), period, span)
+          continue
+        }
+        if (clock.monotonic() - (digestFailed.get(period) ?? -Infinity) < DIGEST_AGAIN_MS) continue
         const { digestNotification } = await import('./notify/digest.ts')
         const message = digestNotification(self.digest(period, span))
         const sending = names.map(async (name) => (await self.notifier(name)).send(message))
-        for (const one of await Promise.allSettled(sending))
+        const sent = await Promise.allSettled(sending)
+        for (const one of sent)
           if (one.status === 'rejected')
             log.error(toAppError(one.reason).message, { code: toAppError(one.reason).code })
+        // Nobody got it: once more later. Who got it is not told twice because another one did not.
+        if (sent.some(({ status }) => status === 'fulfilled')) digestSent(history(), period, span)
+        else digestFailed.set(period, clock.monotonic())
       }
     },
     async tellStart(job, id) {

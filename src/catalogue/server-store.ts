@@ -1,6 +1,7 @@
 /** What the API keeps, in the SQLite catalogue: definitions, events, answers, the audit log. */
 import { createHash, randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
+import { toAppError } from '../base/errors.ts'
 import { transaction, type Database } from '../base/sqlite.ts'
 import type { AccessStore, AuditEntry, AuditStore } from '../model/access.ts'
 import type {
@@ -87,7 +88,14 @@ function definitionStore(database: Database, clock: Clock, seal: Seal): Definiti
     })
   return {
     revision: () => Number((sql.revision.get(REVISION) as { value: string } | undefined)?.value ?? 0),
-    list: () => (sql.list.all() as unknown as DefinitionRow[]).map(read),
+    list: () =>
+      (sql.list.all() as unknown as DefinitionRow[]).map((row) => {
+        try {
+          return read(row)
+        } catch (error) {
+          return { kind: row.kind, name: row.name, unreadable: toAppError(error).message }
+        }
+      }),
     get(kind, name) {
       const row = sql.get.get(kind, name) as DefinitionRow | undefined
       return row && read(row)

@@ -72,6 +72,30 @@ test('work goes on with a catalogue that cannot be opened, which is told once', 
   catalogue.close()
 })
 
+test('work goes on with a catalogue that breaks in the middle, in what it reads too', (t) => {
+  const clock = manualClock()
+  const told: string[] = []
+  const inner = sqliteCatalogue(join(scratch(t), 'catalogue.db'), clock)
+  const catalogue = tolerantCatalogue(
+    () => inner,
+    clock,
+    ({ code }) => told.push(code),
+  )
+  catalogue.saveRun(run('one', 1))
+  inner.close()
+  catalogue.saveRun(run('two', 2))
+  assert.deepEqual(
+    [catalogue.run('one'), catalogue.runs(), catalogue.backups(), catalogue.get('x')],
+    [undefined, [], [], undefined],
+  )
+  assert.deepEqual(
+    [catalogue.usage('v', new Date(0)), catalogue.cancelAsked('one'), catalogue.reapRuns()],
+    [[], undefined, []],
+  )
+  assert.ok(catalogue.lease('job:web')?.held())
+  assert.deepEqual(told, ['catalogue.failed'])
+})
+
 test('a network file system is refused with what to do', () => {
   assert.throws(
     () => refuseNetwork('/mnt/data/catalogue.db', 0x6969),

@@ -28,55 +28,35 @@ export function tolerantCatalogue(
   }
   const catalogue = opened()
 
-  function trying(write: () => void): void {
+  function trying<T>(call: () => T, otherwise: T): T {
     try {
-      write()
+      return call()
     } catch (error) {
       tell(error)
+      return otherwise
     }
   }
 
   return {
     ...catalogue,
-    saveRun: (run) => trying(() => catalogue.saveRun(run)),
-    saveBackup: (backup) => trying(() => catalogue.saveBackup(backup)),
-    replaceBackups: (vault, backups) => trying(() => catalogue.replaceBackups(vault, backups)),
-    removeBackups: (vault, ids) => trying(() => catalogue.removeBackups(vault, ids)),
-    saveUsage: (vault, usage) => trying(() => catalogue.saveUsage(vault, usage)),
-    set: (key, value) => trying(() => catalogue.set(key, value)),
-    cancelAsked(id) {
-      try {
-        return catalogue.cancelAsked(id)
-      } catch (error) {
-        tell(error)
-        return undefined
-      }
-    },
-    lease(name, options) {
-      try {
-        return catalogue.lease(name, options)
-      } catch (error) {
-        // Vaults have leases of their own.
-        tell(error)
-        return unwritten(name)
-      }
-    },
-    pruneRuns(before) {
-      try {
-        return catalogue.pruneRuns(before)
-      } catch (error) {
-        tell(error)
-        return []
-      }
-    },
-    reapRuns() {
-      try {
-        return catalogue.reapRuns()
-      } catch (error) {
-        tell(error)
-        return []
-      }
-    },
+    saveRun: (run) => trying(() => catalogue.saveRun(run), undefined),
+    saveBackup: (backup) => trying(() => catalogue.saveBackup(backup), undefined),
+    replaceBackups: (vault, backups) => trying(() => catalogue.replaceBackups(vault, backups), undefined),
+    removeBackups: (vault, ids) => trying(() => catalogue.removeBackups(vault, ids), undefined),
+    saveUsage: (vault, usage) => trying(() => catalogue.saveUsage(vault, usage), undefined),
+    set: (key, value) => trying(() => catalogue.set(key, value), undefined),
+    // What is not known is not asked for again by those who work: nothing before, nothing measured, nobody cancelled.
+    run: (id) => trying(() => catalogue.run(id), undefined),
+    runs: (filter) => trying(() => catalogue.runs(filter), []),
+    backups: (filter) => trying(() => catalogue.backups(filter), []),
+    usage: (vault, since) => trying(() => catalogue.usage(vault, since), []),
+    get: (key) => trying(() => catalogue.get(key), undefined),
+    leaseOwner: (name) => trying(() => catalogue.leaseOwner(name), undefined),
+    cancelAsked: (id) => trying(() => catalogue.cancelAsked(id), undefined),
+    // Vaults have leases of their own.
+    lease: (name, options) => trying(() => catalogue.lease(name, options), unwritten(name)),
+    pruneRuns: (before) => trying(() => catalogue.pruneRuns(before), []),
+    reapRuns: () => trying(() => catalogue.reapRuns(), []),
   }
 }
 

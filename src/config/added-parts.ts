@@ -6,8 +6,18 @@ import type { Settings, StorageSettings } from '../model/settings.ts'
 
 export const SECTION_OF: Record<DefinitionKind, Section> = { vault: 'vaults', job: 'jobs', notifier: 'notify' }
 
+const KINDS = ['vault', 'job', 'notifier'] as const
+
+export interface LeftOut {
+  kind: DefinitionKind
+  name: string
+  why: string
+}
+
 export interface AddedParts {
   refresh(): Promise<void>
+  /** What was made and cannot be used as it is: nothing of it runs. */
+  leftOut(): readonly LeftOut[]
   isManaged(section: Section, name: string): boolean
   context: PartsContext
 }
@@ -26,8 +36,7 @@ export function addedParts(settings: Settings, options: Options): AddedParts {
     jobs: new Set(Object.keys(settings.jobs)),
     notify: new Set(Object.keys(settings.notify)),
   }
-  // Jobs that hear of everything hear of what is added too.
-  const hearAll = Object.values(settings.jobs).filter(({ notify }) => notify.length === ofFile.notify.size)
+  const hearAll = Object.values(settings.jobs).filter(({ notifyAll }) => notifyAll === true)
   const context: PartsContext = {
     known: { vaults: [...ofFile.vaults], notify: [...ofFile.notify] },
     env: process.env,
@@ -37,6 +46,7 @@ export function addedParts(settings: Settings, options: Options): AddedParts {
   let revision = 0
   let bodies = new Map<string, string>()
   let refreshing: Promise<void> | undefined
+  let leftOut: readonly LeftOut[] = []
 
   async function load(): Promise<void> {
     const store = options.definitions()
@@ -45,14 +55,29 @@ export function addedParts(settings: Settings, options: Options): AddedParts {
     const { settingsOfParts } = await import('./definitions.ts')
     const parts: Record<Section, Record<string, Tree>> = { vaults: {}, jobs: {}, notify: {} }
     const newBodies = new Map<string, string>()
-    for (const { kind, name, body } of store.list()) {
+    const out: LeftOut[] = []
+    for (const part of store.list()) {
+      const { kind, name } = part
       // What the configuration file says counts.
       if (ofFile[SECTION_OF[kind]].has(name)) continue
+      if ('unreadable' in part) {
+        out.push({ kind, name, why: part.unreadable })
+        continue
+      }
+      const { body } = part
       parts[SECTION_OF[kind]][name] = body
       if (kind === 'vault') newBodies.set(name, JSON.stringify(body))
     }
     const { settings: added, faults } = await settingsOfParts(parts, context)
-    for (const { key, message } of faults) options.onProblem(`${key} is left out: ${message}`)
+    for (const { path, fault } of faults) {
+      const [section, part] = path
+      const name = String(part)
+      const kind = KINDS.find((one) => SECTION_OF[one] === section)
+      if (kind !== undefined && !out.some((one) => one.kind === kind && one.name === name))
+        out.push({ kind, name, why: `${fault.key}: ${fault.message}` })
+    }
+    for (const { kind, name, why } of out) options.onProblem(`the ${kind} ${name} is left out: ${why}`)
+    leftOut = out
     take(added)
     const names = new Set([...bodies.keys(), ...newBodies.keys()])
     options.onChange([...names].filter((name) => bodies.get(name) !== newBodies.get(name)))
@@ -71,6 +96,7 @@ export function addedParts(settings: Settings, options: Options): AddedParts {
 
   return {
     context,
+    leftOut: () => leftOut,
     isManaged: (section, name) => ofFile[section].has(name),
     // One at a time: what comes meanwhile waits for it and looks again.
     async refresh() {

@@ -35,14 +35,14 @@ export interface PartSettings {
 export async function settingsOfParts(
   parts: Parts,
   context: PartsContext,
-): Promise<{ settings: PartSettings; faults: Fault[] }> {
-  const faults: Fault[] = []
+): Promise<{ settings: PartSettings; faults: PlacedFault[] }> {
+  const faults: PlacedFault[] = []
   let rest = parts
   // A faulty part is left out, and then what needs it.
   for (;;) {
     const found = await attempt(rest, context)
     if (found.settings !== undefined) return { settings: found.settings, faults }
-    faults.push(...found.faults.map(({ fault }) => fault))
+    faults.push(...found.faults)
     const bad = new Set(found.faults.map(({ path }) => JSON.stringify(path.slice(0, 2))))
     const keep = (section: Section): Record<string, Tree> =>
       Object.fromEntries(Object.entries(rest[section]).filter(([name]) => !bad.has(JSON.stringify([section, name]))))
@@ -55,7 +55,8 @@ export async function settingsOfParts(
 const size = (parts: Parts): number =>
   Object.values(parts).reduce((sum, section) => sum + Object.keys(section).length, 0)
 
-interface Placed {
+export interface PlacedFault {
+  /** Section and name of the part, and further. */
   path: KeyPath
   fault: Fault
 }
@@ -63,7 +64,7 @@ interface Placed {
 async function attempt(
   parts: Parts,
   { known, env, dataDir, parseStorageUrl }: PartsContext,
-): Promise<{ settings?: PartSettings; faults: Placed[] }> {
+): Promise<{ settings?: PartSettings; faults: PlacedFault[] }> {
   const merged = new Merged(secretNames([configSchema]))
   const layer: Layer = { tree: { ...parts }, base: dataDir, originOf: () => ({ kind: 'page' }) }
   merged.add(layer)
@@ -74,7 +75,7 @@ async function attempt(
     jobs: section(tree, 'jobs'),
   }
   merged.tree = standIns
-  const placed: Placed[] = []
+  const placed: PlacedFault[] = []
   const resolved = await resolveTree(merged, configSchema, { env, base: dataDir, parseStorageUrl })
   placed.push(...resolved.faults.map((fault) => ({ path: pathOf(fault.key, standIns), fault })))
   const { config, findings } = validateConfig(resolved.tree, () => ({ kind: 'page' }))
@@ -101,12 +102,18 @@ function without<T>(all: Record<string, T>, known: readonly string[], own: Tree)
   return Object.fromEntries(Object.entries(all).filter(([name]) => name in own || !known.includes(name)))
 }
 
-/** Faults of references know their key as text only: the part is found by its beginning. */
+/** Faults of references know their key as text only: the part is found by its beginning, the longest that fits. */
 function pathOf(key: string, tree: Tree): KeyPath {
+  let found: KeyPath = []
+  let length = 0
   for (const [top, parts] of Object.entries(tree))
     for (const name of isTree(parts) ? Object.keys(parts) : [])
-      if (key.startsWith(`${top}.${name}`) || key.startsWith(`${top}.${JSON.stringify(name)}`)) return [top, name]
-  return []
+      for (const head of [`${top}.${name}`, `${top}.${JSON.stringify(name)}`])
+        if (head.length > length && key.startsWith(head) && /^(?:[.[]|$)/.test(key.slice(head.length))) {
+          found = [top, name]
+          length = head.length
+        }
+  return found
 }
 
 /** All faults that one part would bring, beside those that are there. */
@@ -119,10 +126,10 @@ export async function faultsOfPart(
 ): Promise<Fault[]> {
   const parts = { ...others, [where]: { ...others[where], [name]: body } }
   const { faults } = await settingsOfParts(parts, context)
-  const own = faults.filter(
-    ({ key }) => key.startsWith(`${where}.`) && pathOf(key, { [where]: { [name]: body } }).length > 0,
+  const own = faults.filter(({ path }) => path[0] === where && path[1] === name)
+  return unique(
+    own.map(({ fault }) => ({ ...fault, key: fault.key.replace(`${where}.${name}`, '').replace(/^\./, '') })),
   )
-  return unique(own.map((fault) => ({ ...fault, key: fault.key.replace(`${where}.${name}`, '').replace(/^\./, '') })))
 }
 
 export const HIDDEN = '[hidden]'

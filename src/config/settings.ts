@@ -111,6 +111,7 @@ function toJob(name: string, job: JobConfig, notifiers: string[]): Job {
     source: toSource(source),
     vaults: members,
     notify: notify ?? notifiers,
+    ...(notify === undefined && { notifyAll: true }),
     hooks: mapValues(hooks, (commands) => (typeof commands === 'string' ? [commands] : commands)),
   }
   if ('strategy' in strategy) settings.vaultStrategy = strategy

@@ -56,7 +56,8 @@ export async function shownPart(
 /** All that the API made. */
 export function addedParts({ app }: World): Parts {
   const parts: Parts = { vaults: {}, jobs: {}, notify: {} }
-  for (const { kind, name, body } of app.history().server.definitions.list()) parts[SECTION_OF[kind]][name] = body
+  for (const part of app.history().server.definitions.list())
+    if ('body' in part) parts[SECTION_OF[part.kind]][part.name] = part.body
   return parts
 }
 

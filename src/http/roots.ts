@@ -1,4 +1,4 @@
-/** Folders that the API may show, back up and restore to: no path, and no link, leads out of them. */
+/** Folders that the API may show and restore to: no path, and no link, leads out of them. */
 import { realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { AppError, errno } from '../base/errors.ts'

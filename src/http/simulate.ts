@@ -1,10 +1,10 @@
 /** What a retention keeps: of a job's real backups, or of a made-up history. */
-import { parseCron } from '../base/cron.ts'
-import { AppError, isAppError } from '../base/errors.ts'
+import { AppError } from '../base/errors.ts'
 import { settingsOfParts } from '../config/definitions.ts'
 import type { Retention, RetentionItem } from '../model/retention.ts'
 import { planRetention } from '../policy/retention.ts'
 import type { Served } from './contract/index.ts'
+import { cronOf } from './cron-times.ts'
 import type { Api } from './handler.ts'
 import { addedParts, faultsOf } from './parts.ts'
 
@@ -43,17 +43,12 @@ export async function simulate(api: Api, asked: Asked): Promise<Answer> {
 
 /** As the schedule would have made them up to now. */
 function madeUp({ cron, timezone, days }: Asked, now: Date): RetentionItem[] {
-  try {
-    const times = parseCron(cron, timezone)
-    const items: RetentionItem[] = []
-    const from = new Date(now.getTime() - days * DAY_MS)
-    for (let at = times.next(from); at !== undefined && at <= now && items.length < MOST; at = times.next(at))
-      items.push({ id: at.toISOString(), time: at, tags: [], needs: [] })
-    return items
-  } catch (error) {
-    if (isAppError(error)) throw new AppError('request.invalid', error.message, { hint: error.hint })
-    throw error
-  }
+  const times = cronOf(cron, timezone)
+  const items: RetentionItem[] = []
+  const from = new Date(now.getTime() - days * DAY_MS)
+  for (let at = times.next(from); at !== undefined && at <= now && items.length < MOST; at = times.next(at))
+    items.push({ id: at.toISOString(), time: at, tags: [], needs: [] })
+  return items
 }
 
 /** Checked as part of a job. */
@@ -69,6 +64,6 @@ async function retentionOf(api: Api, retention: Record<string, unknown>): Promis
   )
   const job = settings.jobs[name]
   if (job !== undefined) return job.retention ?? {}
-  const all = vault === undefined ? faults : await faultsOf(api, 'job', name, body)
+  const all = vault === undefined ? faults.map(({ fault }) => fault) : await faultsOf(api, 'job', name, body)
   throw new AppError('request.invalid', `retention: ${all[0]?.message ?? 'is wrong'}`, { details: { faults: all } })
 }

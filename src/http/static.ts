@@ -104,11 +104,6 @@ export async function serveStatic(
   return true
 }
 
-/** Reads the page, and in a checkout builds it first where that is due: call it at the start, so that nobody waits later. */
-export async function preparePage(folder?: string): Promise<void> {
-  await pageFiles(folder)
-}
-
 /** With or without the prefix, as proxies differ. Without the leading slash; undefined: not to be decoded. */
 function pathBelow(url: string, prefix: string): string | undefined {
   try {

@@ -28,6 +28,8 @@ export interface Job {
   bandwidth?: Bandwidth
   /** Names of configured notifiers; all of them where the job names none. */
   notify: string[]
+  /** It names none: it hears also of notifiers that are added later. */
+  notifyAll?: true
   hooks: { before: string[]; after: string[]; onFailure: string[] }
   tags: string[]
   /** Only workers that have all of these run it. */

@@ -16,10 +16,17 @@ export interface Definition {
   body: Record<string, unknown>
 }
 
+/** One that does not open, as with another key. */
+export interface UnreadableDefinition {
+  kind: DefinitionKind
+  name: string
+  unreadable: string
+}
+
 export interface DefinitionStore {
   /** Changes with every change of any of them. */
   revision(): number
-  list(): Definition[]
+  list(): (Definition | UnreadableDefinition)[]
   get(kind: DefinitionKind, name: string): Definition | undefined
   /** New, or in place of the version that is told. False when that is not the one there. */
   save(kind: DefinitionKind, name: string, body: Record<string, unknown>, version?: number): boolean

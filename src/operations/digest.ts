@@ -13,14 +13,9 @@ const LENGTH_MS: Record<DigestPeriod, number> = { weekly: 7 * 86_400_000, monthl
 const keyOf = (period: DigestPeriod): string => `digest ${period}`
 
 /**
- * The time that one was due at, if it was not sent since; noted as sent. Of several that were missed only the last is
- * due. The first time that anybody asks nothing is, as there is nothing to look back on.
+ * The time that one was due at, if it was not sent since. Of several that were missed only the last is due. The first time that anybody asks nothing is, as there is nothing to look back on.
  */
-export function takeDueDigest(
-  catalogue: Catalogue,
-  period: DigestPeriod,
-  now: Date,
-): { from: Date; to: Date } | undefined {
+export function dueDigest(catalogue: Catalogue, period: DigestPeriod, now: Date): { from: Date; to: Date } | undefined {
   const noted = catalogue.get(keyOf(period))
   if (noted === undefined) {
     catalogue.set(keyOf(period), now.toISOString())
@@ -31,8 +26,12 @@ export function takeDueDigest(
   let due: Date | undefined
   for (let at = times.next(last); at !== undefined && at <= now; at = times.next(at)) due = at
   if (due === undefined) return undefined
-  catalogue.set(keyOf(period), due.toISOString())
   return { from: new Date(due.getTime() - LENGTH_MS[period]), to: due }
+}
+
+/** Once it is out: what was not sent is due again. */
+export function digestSent(catalogue: Catalogue, period: DigestPeriod, { to }: { to: Date }): void {
+  catalogue.set(keyOf(period), to.toISOString())
 }
 
 interface Around {

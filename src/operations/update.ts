@@ -16,6 +16,9 @@ export interface Latest {
 
 const PACKAGE = 'holdfast'
 const TIMEOUT_MS = 30_000
+/** Of a download from its beginning to its end. */
+const DOWNLOAD_MS = 10 * 60_000
+const VERSION = /^\d+\.\d+\.\d+(?:-[\w.-]+)?(?:\+[\w.-]+)?$/
 const MOST_BYTES = 100 * 1024 * 1024
 
 /** The one that is configured, else the one that npm uses here. */
@@ -44,7 +47,7 @@ export async function latestVersion(registry: string, current: string, signal?: 
     typeof version !== 'string' ||
     typeof tarball !== 'string' ||
     typeof integrity !== 'string' ||
-    !/^\d+\.\d+\.\d+/.test(version)
+    !VERSION.test(version)
   )
     throw new AppError('source.unreachable', `${registry} does not answer as a registry of npm packages does`)
   return { current, latest: version, newer: isNewer(version, current), tarball, integrity }
@@ -59,7 +62,7 @@ export async function fetchVersion(
   const wanted = integrity.split(' ').find((one) => one.startsWith('sha512-'))
   if (wanted === undefined)
     throw new AppError('verify.damaged', `the registry gives no SHA-512 of version ${latest}: it is not used`)
-  const response = await get(tarball, signal)
+  const response = await get(tarball, signal, DOWNLOAD_MS)
   const hash = createHash('sha512')
   const chunks: Buffer[] = []
   let size = 0
@@ -86,10 +89,13 @@ export async function fetchVersion(
   return file
 }
 
-async function get(url: string, signal: AbortSignal | undefined): Promise<Response> {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS)
+/** The head has to come soon; the signal holds for the body too. */
+async function get(url: string, signal: AbortSignal | undefined, wholeMs = TIMEOUT_MS): Promise<Response> {
+  const head = new AbortController()
+  const timer = setTimeout(() => head.abort(new Error('no answer')), TIMEOUT_MS)
+  const limits = [head.signal, AbortSignal.timeout(wholeMs), ...(signal === undefined ? [] : [signal])]
   try {
-    const response = await fetch(url, { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) })
+    const response = await fetch(url, { signal: AbortSignal.any(limits) })
     if (response.ok) return response
     await response.body?.cancel()
     throw new AppError('source.unreachable', `${url} answers ${response.status}`)
@@ -100,6 +106,8 @@ async function get(url: string, signal: AbortSignal | undefined): Promise<Respon
       cause: error,
       hint: 'Check the network, or set update.registry to one that can be reached.',
     })
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -17,7 +17,12 @@ interface Message {
 
 test('a week and a month are told once each, however often somebody looks and however long nothing ran', async (t) => {
   const messages: Message[] = []
+  let refuse = false
   const receiver = createServer((request, response) => {
+    if (refuse) {
+      response.writeHead(400).end()
+      return
+    }
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString()))
     request.on('end', () => {
@@ -62,6 +67,14 @@ notify: { ops: { type: webhook, url: 'http://127.0.0.1:${port}', on: [weekly, mo
   await after(70)
   const late = messages.slice(many).map(({ event }) => event)
   assert.deepEqual(late.toSorted(), ['monthly', 'weekly'], 'of several that were missed the last')
+
+  refuse = true
+  assert.equal(await after(7), 0)
+  refuse = false
+  assert.equal(await after(0), 0, 'not at once again')
+  now = new Date(now.getTime() + 16 * 60_000)
+  assert.ok((await after(0)) >= 1, 'what nobody got is sent again')
+  assert.equal(await after(0), 0)
 
   const page = await hf.run(['report', '--digest', 'weekly', '--html', 'week.html'])
   assert.equal(page.code, 0, page.stderr)

@@ -41,6 +41,8 @@ test('a newer version is found in the registry, fetched, and used only if it is 
   assert.deepEqual(readdirSync(updates), ['holdfast-99.0.0.tgz'], 'what was there stays, and nothing else')
   assert.deepEqual(readFileSync(file), tarball)
 
+  version = '99.0.0/../../../etc/passwd'
+  assert.equal((await cli.run(['update', '--download'], { env })).code, 14)
   version = '0.0.1'
   assert.equal((await cli.json<{ newer: boolean }>(['update', '--check'], { env })).newer, false)
   registry.close()

@@ -27,7 +27,9 @@ export const server = settings({
   roots: z
     .array(path('A folder.'))
     .min(1)
-    .describe('Folders that the page may browse, back up and restore to; all by default.')
+    .describe(
+      'Folders that the page and the API browse and restore to; all by default. What jobs of admins back up is not limited by it.',
+    )
     .default(['/']),
   url: text('Where browsers reach the page, with its path prefix if it has one; http://LISTEN by default.').optional(),
   trustProxy: flag('A reverse proxy in front says who asks (X-Forwarded-For, X-Forwarded-Proto).').default(false),

@@ -1,5 +1,4 @@
 /** Jobs: list, make, change, run, pause; schedules and what a retention would keep. */
-import { parseCron } from '../../base/cron.ts'
 import { AppError, isAppError } from '../../base/errors.ts'
 import { systemTimezone } from '../../base/zone.ts'
 import type { Tree } from '../../config/key-path.ts'
@@ -26,6 +25,7 @@ import {
   shownPart,
 } from '../parts.ts'
 import { simulate } from '../simulate.ts'
+import { timesOf } from '../cron-times.ts'
 import { startRun } from '../start-run.ts'
 import { FOREVER, jobShort, seeJobs } from '../views/jobs.ts'
 
@@ -104,7 +104,9 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
         yaml,
         ...(job && { sentence: sentenceOf(job, known !== undefined) }),
         next:
-          schedule === undefined ? [] : timesOf(schedule.cron, schedule.timezone ?? systemTimezone(), app.clock.now()),
+          schedule === undefined
+            ? []
+            : timesOf(schedule.cron, schedule.timezone ?? systemTimezone(), app.clock.now(), TIMES),
       }
     },
     async 'POST /api/v1/jobs/{name}/runs'({ params, body, audit }) {
@@ -210,7 +212,7 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
       return { items }
     },
     'POST /api/v1/schedules/preview': ({ body }) => ({
-      times: timesOf(body.cron, body.timezone, app.clock.now()),
+      times: timesOf(body.cron, body.timezone, app.clock.now(), TIMES),
       text: cronText(body.cron),
     }),
     'POST /api/v1/retention/simulate': async ({ body }) => simulate(api, body),
@@ -233,23 +235,6 @@ const itemOf = ({
   reasons,
   ...(storedBytes !== undefined && { storedBytes }),
 })
-
-export function timesOf(cron: string, timezone: string, from: Date, count = TIMES): Date[] {
-  const times: Date[] = []
-  const parsed = parsedCron(cron, timezone)
-  for (let at = parsed.next(from); at !== undefined && times.length < count; at = parsed.next(at)) times.push(at)
-  return times
-}
-
-/** What is wrong with it is wrong with the call. */
-function parsedCron(cron: string, timezone: string) {
-  try {
-    return parseCron(cron, timezone)
-  } catch (error) {
-    if (isAppError(error)) throw new AppError('request.invalid', error.message, { hint: error.hint })
-    throw error
-  }
-}
 
 async function asJob(api: Api, name: string, definition: Tree): Promise<Job | undefined> {
   const parts = addedParts(api)

@@ -53,7 +53,7 @@ export function sourceHandlers(api: Api): Handlers<Own> {
       )
       const made = settings.jobs['tried']
       if (made === undefined) {
-        const told = faults.map(({ key, message }) => ({ key: key.replace(/^jobs\.tried\.?/, ''), message }))
+        const told = faults.map(({ fault: { key, message } }) => ({ key: key.replace(/^jobs\.tried\.?/, ''), message }))
         throw new AppError(
           'config.invalid',
           told[0] === undefined ? 'the source is wrong' : `${told[0].key}: ${told[0].message}`,

@@ -142,26 +142,29 @@ const readToken = (row: TokenRow): ApiToken => ({
 // oxlint-disable-next-line typescript/explicit-function-return-type
 function statements(database: Database) {
   return {
-    users: database.prepare('SELECT * FROM user ORDER BY name'),
-    user: database.prepare('SELECT * FROM user WHERE id = ?'),
-    userNamed: database.prepare('SELECT * FROM user WHERE name = ?'),
-    userOfSubject: database.prepare('SELECT * FROM user WHERE subject = ?'),
+    users: database.prepare('SELECT * FROM "user" ORDER BY name'),
+    user: database.prepare('SELECT * FROM "user" WHERE id = ?'),
+    userNamed: database.prepare('SELECT * FROM "user" WHERE lower(name) = lower(?)'),
+    userOfSubject: database.prepare('SELECT * FROM "user" WHERE subject = ?'),
     saveUser: database.prepare(
-      `INSERT INTO user (id, name, role, disabled, subject, created_at, seen_at, secret) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO "user" (id, name, role, disabled, subject, created_at, seen_at, secret) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role, disabled = excluded.disabled,
          subject = excluded.subject, seen_at = excluded.seen_at, secret = excluded.secret`,
     ),
-    removeUser: database.prepare('DELETE FROM user WHERE id = ?'),
-    userSeen: database.prepare('UPDATE user SET seen_at = ? WHERE id = ?'),
+    removeUser: database.prepare('DELETE FROM "user" WHERE id = ?'),
+    userSeen: database.prepare('UPDATE "user" SET seen_at = ? WHERE id = ?'),
     session: database.prepare('SELECT * FROM session WHERE hash = ?'),
-    sessions: database.prepare('SELECT * FROM session WHERE user = ? ORDER BY seen_at DESC'),
-    saveSession: database.prepare('INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    sessions: database.prepare('SELECT * FROM session WHERE "user" = ? ORDER BY seen_at DESC'),
+    saveSession: database.prepare(
+      `INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (hash) DO UPDATE SET seen_at = excluded.seen_at, expires_at = excluded.expires_at`,
+    ),
     removeSession: database.prepare('DELETE FROM session WHERE hash = ?'),
-    removeSessions: database.prepare('DELETE FROM session WHERE user = ? AND hash <> ?'),
-    tokens: database.prepare('SELECT * FROM token WHERE :of IS NULL OR user = :of ORDER BY created_at'),
+    removeSessions: database.prepare('DELETE FROM session WHERE "user" = ? AND hash <> ?'),
+    tokens: database.prepare('SELECT * FROM token WHERE :of IS NULL OR "user" = :of ORDER BY created_at'),
     tokenOfHash: database.prepare('SELECT * FROM token WHERE hash = ?'),
     saveToken: database.prepare(
-      'INSERT INTO token (id, hash, user, name, scopes, ending, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO token (id, hash, "user", name, scopes, ending, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     removeToken: database.prepare('DELETE FROM token WHERE id = ?'),
     tokenUsed: database.prepare('UPDATE token SET used_at = ? WHERE id = ?'),

@@ -30,7 +30,7 @@ const GOOD: readonly RunStatus[] = ['success', 'warning']
 
 export function boardOf(database: Database): (since: Date) => Map<string, JobFigures> {
   const sql = {
-    newest: database.prepare(`SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = 'event'`),
+    newest: database.prepare(`SELECT coalesce(max(id), 0) AS id FROM event`),
     changed: database.prepare(
       `SELECT 1 FROM event WHERE id > ? AND type IN ('run.created', 'run.stage', 'run.finished', 'backup.added', 'backup.removed') LIMIT 1`,
     ),

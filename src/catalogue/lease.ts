@@ -37,7 +37,10 @@ export function takeLease(database: Database, clock: Clock, name: string, onLost
     const row = read(database, name)
     if (row !== undefined && isLive(row, clock)) return false
     database
-      .prepare('INSERT OR REPLACE INTO lease (name, token, owner, expires_at) VALUES (?, ?, ?, ?)')
+      .prepare(
+        `INSERT INTO lease (name, token, owner, expires_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (name) DO UPDATE SET token = excluded.token, owner = excluded.owner, expires_at = excluded.expires_at`,
+      )
       .run(name, token, JSON.stringify(processIdentity()), expires())
     return true
   })

@@ -59,12 +59,13 @@ function definitionStore(database: Database, clock: Clock, seal: Seal): Definiti
     revision: database.prepare('SELECT value FROM state WHERE key = ?'),
     bump: database.prepare(
       `INSERT INTO state (key, value) VALUES (?, '1')
-       ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)`,
+       ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(state.value AS INTEGER) + 1 AS TEXT)`,
     ),
     list: database.prepare('SELECT * FROM definition ORDER BY kind, name'),
     get: database.prepare('SELECT * FROM definition WHERE kind = ? AND name = ?'),
     insert: database.prepare(
-      'INSERT OR IGNORE INTO definition (kind, name, id, version, created_at, updated_at, body) VALUES (?, ?, ?, 1, ?, ?, ?)',
+      `INSERT INTO definition (kind, name, id, version, created_at, updated_at, body) VALUES (?, ?, ?, 1, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
     ),
     update: database.prepare(
       `UPDATE definition SET version = version + 1, updated_at = ?, body = ? WHERE kind = ? AND name = ? AND version = ?`,
@@ -116,7 +117,7 @@ function definitionStore(database: Database, clock: Clock, seal: Seal): Definiti
 function eventStore(database: Database): EventStore {
   const sql = {
     after: database.prepare('SELECT id, type, key FROM event WHERE id > ? ORDER BY id LIMIT ?'),
-    newest: database.prepare(`SELECT coalesce(max(seq), 0) AS id FROM sqlite_sequence WHERE name = 'event'`),
+    newest: database.prepare(`SELECT coalesce(max(id), 0) AS id FROM event`),
     oldest: database.prepare('SELECT coalesce(min(id), 0) AS id FROM event'),
     tidy: database.prepare('DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?'),
   }
@@ -132,7 +133,7 @@ function answerStore(database: Database, clock: Clock): AnswerStore {
   const sql = {
     get: database.prepare('SELECT request, status, body, headers FROM answer WHERE actor = ? AND key = ?'),
     save: database.prepare(
-      'INSERT OR IGNORE INTO answer (actor, key, request, at, status, body, headers) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO answer (actor, key, request, at, status, body, headers) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     ),
     tidy: database.prepare('DELETE FROM answer WHERE at < ?'),
   }
@@ -164,7 +165,8 @@ function auditStore(database: Database): AuditStore {
   const sql = {
     last: database.prepare('SELECT hash FROM audit ORDER BY id DESC LIMIT 1'),
     insert: database.prepare(
-      'INSERT INTO audit (at, actor, action, object, detail, address, hash) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      `INSERT INTO audit (id, at, actor, action, object, detail, address, hash)
+       VALUES ((SELECT coalesce(max(id), 0) + 1 FROM audit), ?, ?, ?, ?, ?, ?, ?)`,
     ),
     list: database.prepare(
       `SELECT * FROM audit WHERE (:before IS NULL OR id < :before) AND (:actor IS NULL OR actor = :actor)

@@ -240,10 +240,12 @@ function statements(database: Database) {
        ON CONFLICT (name) DO UPDATE SET paused_until = excluded.paused_until, pause_reason = excluded.pause_reason`,
     ),
     added: database.prepare('SELECT body FROM recurrence ORDER BY name'),
-    add: database.prepare('INSERT OR REPLACE INTO recurrence (name, body) VALUES (?, ?)'),
+    add: database.prepare(
+      'INSERT INTO recurrence (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body',
+    ),
     removeAdded: database.prepare('DELETE FROM recurrence WHERE name = ?'),
     insertSlot: database.prepare(
-      'INSERT OR IGNORE INTO slot (recurrence, due, job, state, reason, run) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO slot (recurrence, due, job, state, reason, run) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     ),
     endSlot: database.prepare('UPDATE slot SET state = ?, reason = ?, run = ? WHERE recurrence = ? AND due = ?'),
     slots: database.prepare(

@@ -215,7 +215,7 @@ function statements(database: Database) {
          SELECT *, row_number() OVER (kin ORDER BY created_at DESC) AS age,
            row_number() OVER (kin ORDER BY status IN ('success', 'warning') DESC, created_at DESC) AS good
          FROM run WINDOW kin AS (PARTITION BY job, kind, body ->> 'vault')
-       ) WHERE ended_at < ? AND age > 1 AND good > 1`,
+       ) AS aged WHERE ended_at < ? AND age > 1 AND good > 1`,
     ),
     askToCancel: database.prepare(`UPDATE run SET cancel = ? WHERE id = ? AND status IN ('queued', 'running')`),
     cancelAsked: database.prepare('SELECT cancel FROM run WHERE id = ?'),
@@ -224,7 +224,7 @@ function statements(database: Database) {
     saveBackup: database.prepare(
       `INSERT INTO backup (vault, id, job, time, body) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (vault, id) DO UPDATE SET job = excluded.job, time = excluded.time, body = excluded.body
-       WHERE body <> excluded.body`,
+       WHERE backup.body <> excluded.body`,
     ),
     removeBackup: database.prepare('DELETE FROM backup WHERE vault = ? AND id = ?'),
     vaultIds: database.prepare('SELECT id FROM backup WHERE vault = ?'),
@@ -234,14 +234,17 @@ function statements(database: Database) {
       `SELECT body FROM backup WHERE (:job IS NULL OR job = :job) AND (:vault IS NULL OR vault = :vault)
          AND (:id IS NULL OR id = :id) AND time >= :since AND time <= :until
          AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(body, '$.tags') WHERE value = :tag))
-         AND (time, vault || char(10) || id) < (:at, :key) ORDER BY time DESC, vault DESC, id DESC LIMIT :limit`,
+         AND (time, vault || '\n' || id) < (:at, :key) ORDER BY time DESC, vault DESC, id DESC LIMIT :limit`,
     ),
     saveUsage: database.prepare(
-      'INSERT OR REPLACE INTO usage (vault, at, bytes, objects, free) VALUES (?, ?, ?, ?, ?)',
+      `INSERT INTO usage (vault, at, bytes, objects, free) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (vault, at) DO UPDATE SET bytes = excluded.bytes, objects = excluded.objects, free = excluded.free`,
     ),
     usage: database.prepare('SELECT at, bytes, objects, free FROM usage WHERE vault = ? AND at >= ? ORDER BY at'),
     get: database.prepare('SELECT value FROM state WHERE key = ?'),
-    set: database.prepare('INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)'),
+    set: database.prepare(
+      'INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+    ),
   }
 }
 

@@ -1,6 +1,6 @@
 /** The scheduler and the workers of this process, over the app: they run until the signal aborts. */
 import type { App } from './app.ts'
-import { AppError, toAppError } from './base/errors.ts'
+import { toAppError } from './base/errors.ts'
 import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
 import { createScheduler, timesOfRecurrence, type Scheduler } from './jobs/scheduler.ts'
@@ -10,7 +10,9 @@ import type { Incident } from './model/incident.ts'
 import type { Job } from './model/job.ts'
 import { newRun } from './model/run.ts'
 import type { Recurrence, Task } from './model/service.ts'
-import { runLane } from './operations/run-lane.ts'
+import { followLanes, wantsLane } from './service-lanes.ts'
+import { expectLane } from './operations/lane-health.ts'
+import type { JobRun } from './operations/run-jobs.ts'
 import { executeTask } from './operations/execute-task.ts'
 import { latestVersion, registryOf } from './operations/update.ts'
 import { findingsOf, needsReminder, type Expected } from './operations/incidents.ts'
@@ -34,11 +36,6 @@ const REVIEW_MS = 60_000
 const HOUR_MS = 3_600_000
 /** Where the catalogue keeps the newest version that was seen. */
 export const NEWER_KEY = 'newer version'
-/** How soon another process takes over a lane, and how long after a failure. */
-const LANE_STANDBY_MS = 5000
-const LANE_AGAIN_MS = 60_000
-/** What was committed is stored after so long at most. */
-const SEAL_MS = 5000
 
 /** Resolves when all has ended, within the time that a stop may take. */
 export async function runService(app: App, options: ServiceOptions): Promise<void> {
@@ -47,7 +44,9 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
   app.history().reapRuns()
   await Promise.all([
     ...(options.scheduler ? [schedule(app, options)] : []),
-    ...(options.worker ? [followLanes(app, options)] : []),
+    ...(options.worker
+      ? [followLanes(app, { ...options, onResults: async (job, results) => tellResults(app, job, results, signal) })]
+      : []),
     ...(options.worker
       ? [
           work(
@@ -99,12 +98,31 @@ async function execute(
   onNote?.(`${task.kind} of ${task.job}: ${outcome.state}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`)
   // A stop must not wait for a mail server.
   if (outcome.state === 'interrupted' || job === undefined) return outcome
-  const { opened } = review(app, job)
+  await tellResults(app, job, outcome.results, signal)
+  return outcome
+}
+
+/** Runs that ended, and what they show to be wrong, or right again. */
+async function tellResults(app: App, job: Job, results: readonly JobRun[], signal: AbortSignal): Promise<void> {
+  const reviewed = review(app, job)
+  await tellSilent(app, reviewed)
+  const opened = reviewed.opened.filter((incident) => !isSilent(incident))
   // What is known to be wrong is not told with every run, but reminded of.
   const known = opened.length > 0 ? [] : (['failure', 'warning'] as const)
-  await app.tell(outcome.results, { signal, known })
+  await app.tell(results, { signal, known })
   for (const incident of opened) app.history().incidents.told(incident.id)
-  return outcome
+}
+
+/** No run tells of it. */
+const isSilent = ({ run }: Incident): boolean => run === undefined
+
+async function tellSilent(app: App, { opened, closed }: { opened: Incident[]; closed: Incident[] }): Promise<void> {
+  for (const incident of opened.filter(isSilent)) {
+    app.history().incidents.told(incident.id)
+    const late = incident.kind === 'overdue' || incident.kind === 'proof' || incident.kind === 'space'
+    await app.tellIncident(incident, late ? 'overdue' : 'failure')
+  }
+  for (const incident of closed.filter(isSilent)) await app.tellIncident(incident, 'recovered')
 }
 
 /** What others changed is taken up; where that fails the work goes on as it was known before. */
@@ -144,13 +162,8 @@ export async function reviewAll(app: App): Promise<void> {
   const catalogue = app.history()
   const now = app.clock.now()
   for (const job of Object.values(app.settings.jobs).filter(({ enabled }) => enabled)) {
-    const { opened, closed } = review(app, job)
-    const silent = ({ kind }: Incident): boolean => kind === 'overdue' || kind === 'proof' || kind === 'space'
-    for (const incident of opened.filter(silent)) {
-      catalogue.incidents.told(incident.id)
-      await app.tellIncident(incident, 'overdue')
-    }
-    for (const incident of closed.filter(silent)) await app.tellIncident(incident, 'recovered')
+    if (wantsLane(app, job)) expectLane(app.deps, job.name)
+    await tellSilent(app, review(app, job))
   }
   await reviewLeftOut(app)
   for (const incident of catalogue.incidents.list({ open: true, limit: 1000 })) {
@@ -352,50 +365,4 @@ export function saveQueued(app: App, task: Task): void {
   const { run: id, kind, job, trigger } = task
   const run = newRun({ id, kind, job, trigger, status: 'queued', createdAt: app.clock.now(), ...(vault && { vault }) })
   app.history().saveRun(run)
-}
-
-/** The lanes of jobs that are continuous: one each, wherever it runs. */
-async function followLanes(app: App, options: ServiceOptions): Promise<void> {
-  const labels = new Set(app.settings.server.labels)
-  const jobs = Object.values(app.settings.jobs).filter(
-    (job) => job.enabled && job.continuous === true && job.labels.every((label) => labels.has(label)),
-  )
-  await Promise.all(jobs.map(async (job) => followJob(app, job, options)))
-}
-
-async function followJob(app: App, job: Job, { signal, onNote }: ServiceOptions): Promise<void> {
-  const note = (level: 'info' | 'warn' | 'error', text: string): void => {
-    app.log[level](`lane of ${job.name}: ${text}`)
-    onNote?.(`lane of ${job.name}: ${text}`)
-  }
-  while (!signal.aborted) {
-    let rest = LANE_AGAIN_MS
-    try {
-      const source = await app.laneSource(job)
-      if (source === undefined)
-        throw new AppError('config.invalid', `the source of ${job.name} has no log that can be followed`)
-      const openers = app.openers()
-      const vaults = await Promise.all(job.vaults.map(async (name) => openers.vault(name, job)))
-      let told = ''
-      await runLane(
-        app.deps,
-        { job, source, vaults, sealMs: SEAL_MS, base: true, openers },
-        {
-          signal,
-          trigger: 'schedule',
-          onWarning: ({ code, message }) => note(code === 'note' ? 'info' : 'warn', message),
-          onState: ({ state, problem }) => {
-            const text = state === 'waiting' ? `waiting: ${problem}` : 'following the log'
-            if (text !== told) note(state === 'waiting' ? 'warn' : 'info', (told = text))
-          },
-        },
-      )
-    } catch (thrown) {
-      const error = toAppError(thrown)
-      // Another process has it; this one stands by.
-      if (error.code === 'run.locked') rest = LANE_STANDBY_MS
-      else note('error', `${error.code}: ${error.message}`)
-    }
-    await app.clock.sleep(rest, signal).catch(() => undefined)
-  }
 }

@@ -104,6 +104,8 @@ export interface FollowOptions {
   after?: { system: string; position: string; tail?: Uint8Array; extra?: Record<string, string> }
   signal?: AbortSignal
   onWarning: ReportWarning
+  /** What the server keeps for the lane is near the end of what it can or may keep; undefined: that is over. */
+  onSlot?: (message: string | undefined) => void
 }
 
 export interface LaneReading {

@@ -6,6 +6,7 @@ import type { Catalogue } from '../model/catalogue.ts'
 import type { Finding, Incident, IncidentKind } from '../model/incident.ts'
 import type { Job } from '../model/job.ts'
 import type { Run } from '../model/run.ts'
+import { laneFindings } from './lane-health.ts'
 import { spaceFinding, type UsageLimits } from './usage.ts'
 
 /** A schedule of the job, with the time from which it counts. */
@@ -38,10 +39,11 @@ export function findingsOf(
   const spaces = job.vaults.flatMap(
     (vault) => spaceFinding(job.name, vault, catalogue.usage(vault, new Date(0)), limitsOf(vault), now) ?? [],
   )
-  return [...spaces, ...unlike(findings), ...overdue(job, expected, good, now), ...unproved(catalogue, job, now)]
+  const silent = [...laneFindings(catalogue, job, now), ...overdue(job, expected, good, now)]
+  return unlike([...spaces, ...findings, ...silent, ...unproved(catalogue, job, now)])
 }
 
-/** Of a backup and a proof that fail alike, one. */
+/** Of a backup and a proof that fail alike, one. An incident is known by these two. */
 const unlike = (findings: readonly Finding[]): Finding[] => [
   ...new Map(findings.map((one) => [`${one.kind} ${one.vault ?? ''}`, one])).values(),
 ]

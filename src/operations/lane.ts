@@ -32,6 +32,8 @@ export interface LaneOptions {
   signal: AbortSignal
   onWarning: ReportWarning
   onState?: (state: LaneState) => void
+  /** See FollowOptions. */
+  onSlot?: (message: string | undefined) => void
   /** The log does not go on: points in time need a new backup. `first`: there was none before. */
   onNewLineage?: (why: { first: boolean; message: string }) => void
 }
@@ -95,6 +97,7 @@ async function followOnce(clock: Clock, lane: Lane, options: OnceOptions): Promi
     }),
     signal,
     onWarning,
+    ...(options.onSlot && { onSlot: options.onSlot }),
   })
   try {
     const lineage = goesOn

@@ -6,6 +6,7 @@ import type { LaneSource } from '../model/lane.ts'
 import type { Warning } from '../model/progress.ts'
 import type { Vault } from '../model/vault.ts'
 import { followLane, type LaneOptions } from './lane.ts'
+import { laneReporter, type LaneReporter } from './lane-health.ts'
 import { exclusively, type Deps } from './recorder.ts'
 import { applyPrune, planPrune } from './prune.ts'
 import { viewLane } from './restore-point.ts'
@@ -39,6 +40,7 @@ export async function runLane(deps: Deps, lane: RunLane, options: RunLaneOptions
   await exclusively(deps, `lane:${job.name}`, async () => {
     const ended = new AbortController()
     const signal = AbortSignal.any([options.signal, ended.signal])
+    const health = laneReporter(deps, job.name)
     let following = false
     const following$ = followLane(
       clock,
@@ -48,14 +50,29 @@ export async function runLane(deps: Deps, lane: RunLane, options: RunLaneOptions
         signal,
         onState: (state) => {
           following ||= state.state === 'following'
+          health.state(state)
+          // What is stored then begins with a copy.
+          if (source.copies === true && state.until !== undefined && state.until > new Date(0)) health.gapOver()
           options.onState?.(state)
         },
-        onNewLineage: ({ first, message }) => options.onWarning(begins(first, message, source.copies === true)),
+        onSlot(message) {
+          health.slot(message)
+          if (message !== undefined) options.onWarning({ code: 'slot', message })
+        },
+        onNewLineage({ first, message }) {
+          if (!first) health.gap(message)
+          options.onWarning(begins(first, message, source.copies === true))
+        },
       },
-    ).finally(() => ended.abort())
+    )
+      .catch((error: unknown) => {
+        health.state({ state: 'waiting', problem: toAppError(error).message })
+        throw error
+      })
+      .finally(() => ended.abort())
     // What is pruned after each backup elsewhere.
     if (source.copies === true) await keepPruned(deps, lane, { ...options, signal })
-    else if (lane.base) await keepBased(deps, lane, { ...options, signal }, () => following)
+    else if (lane.base) await keepBased(deps, lane, { ...options, signal }, { following: () => following, health })
     await following$
   })
 }
@@ -82,7 +99,12 @@ async function keepPruned(deps: Deps, { job, vaults }: RunLane, { signal, onWarn
 }
 
 /** Makes a backup where none lies in the newest stretch of log, and when the last one is old. */
-async function keepBased(deps: Deps, lane: RunLane, options: RunLaneOptions, following: () => boolean): Promise<void> {
+async function keepBased(
+  deps: Deps,
+  lane: RunLane,
+  options: RunLaneOptions,
+  { following, health }: { following: () => boolean; health: LaneReporter },
+): Promise<void> {
   const { clock } = deps
   const { job, vaults, openers } = lane
   const { signal, onWarning, trigger, onBackup } = options
@@ -115,7 +137,10 @@ async function keepBased(deps: Deps, lane: RunLane, options: RunLaneOptions, fol
             code: 'backup',
             message: `the backup that points in time begin with failed: ${done.error.message}`,
           })
-        else onWarning({ code: 'note', message: `points in time begin with ${done.result?.backup.id}` })
+        else {
+          health.gapOver()
+          onWarning({ code: 'note', message: `points in time begin with ${done.result?.backup.id}` })
+        }
       }
     } catch (error) {
       if (signal.aborted) return

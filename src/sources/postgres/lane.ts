@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, isAppError, toAppError } from '../../base/errors.ts'
+import { formatSize } from '../../base/units.ts'
 import type { PostgresSettings } from '../../model/databases.ts'
 import type { FollowOptions, LanePiece, LaneReading, LaneSource } from '../../model/lane.ts'
 import { formatLsn, parsePosition, positionOf, timeOfPg, type WalPosition } from './lsn.ts'
@@ -124,7 +125,7 @@ interface ReadingOptions {
 }
 
 async function reading({ replication, slot, from, begin, asked, options }: ReadingOptions): Promise<LaneReading> {
-  const { signal, after, onWarning } = options
+  const { signal, after, onWarning, onSlot } = options
   const { system } = replication
   let timeline = begin.timeline
   let received = begin.lsn
@@ -158,7 +159,7 @@ async function reading({ replication, slot, from, begin, asked, options }: Readi
     let scanner = walScanner(begin.lsn)
     const tail = after?.tail
     let known = from.lsn
-    const questions = questionsOf(asked, slot, onWarning)
+    const questions = questionsOf(asked, slot, onSlot)
     let pending = nextLog(replication)
     pending.catch(() => {})
     let lookAt = performance.now() + LOOK_MS
@@ -319,28 +320,41 @@ interface Questions {
   flushed(): Promise<{ lsn: bigint; time: Date }>
 }
 
-function questionsOf(asked: Wire | undefined, slot: string, onWarning: FollowOptions['onWarning']): Questions {
+function questionsOf(asked: Wire | undefined, slot: string, onSlot: FollowOptions['onSlot']): Questions {
   let told = ''
   const name = slot.replaceAll("'", "''")
   return {
     async flushed() {
       if (asked === undefined) throw new AppError('internal.bug', 'nobody can be asked')
-      const [[[millis = '0'] = []] = [], [[lsn = '0'] = []] = [], [[status, behind = '0', unlimited] = []] = []] =
-        await asked.query(
-          `select floor(extract(epoch from clock_timestamp()) * 1000)::text;
+      const [
+        [[millis = '0'] = []] = [],
+        [[lsn = '0'] = []] = [],
+        [[status = '', behind = '0', most = '-1'] = []] = [],
+      ] = await asked.query(
+        `select floor(extract(epoch from clock_timestamp()) * 1000)::text;
          select (case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end - '0/0')::text;
          select wal_status, (case when pg_is_in_recovery() then 0 else pg_current_wal_lsn() - restart_lsn end)::bigint::text,
-                current_setting('max_slot_wal_keep_size') from pg_replication_slots where slot_name = '${name}'`,
+                (select case setting when '-1' then -1 else setting::bigint * 1048576 end from pg_settings where name = 'max_slot_wal_keep_size')::text
+         from pg_replication_slots where slot_name = '${name}'`,
+      )
+      const [kept, limit] = [Number(behind), Number(most)]
+      const state = slotState(kept, limit, status)
+      // Its growth alone is no news.
+      if (state !== told)
+        onSlot?.(
+          state === ''
+            ? undefined
+            : `the server keeps ${formatSize(kept)} of log for the slot ${slot} (${status}), ${limit < 0 ? 'without a limit: its disk may fill up (max_slot_wal_keep_size)' : `and lets go at ${formatSize(limit)} (max_slot_wal_keep_size)`}`,
         )
-      const much = Number(behind) > MUCH_BYTES || status === 'extended' || status === 'unreserved' || status === 'lost'
-      const state = much ? `${status}` : ''
-      if (state !== '' && state !== told)
-        onWarning({
-          code: 'slot',
-          message: `the server keeps ${Math.round(Number(behind) / 1024 ** 2)} MiB of log for the slot ${slot} (${status}; max_slot_wal_keep_size is ${unlimited})`,
-        })
       told = state
       return { lsn: BigInt(lsn), time: new Date(Number(millis)) }
     },
   }
+}
+
+/** Why what the server keeps is worth a word; empty: it is not. */
+export function slotState(kept: number, limit: number, status: string): string {
+  if (['extended', 'unreserved', 'lost'].includes(status)) return status
+  if (limit >= 0 && kept > 0.8 * limit) return 'near its limit'
+  return kept > MUCH_BYTES ? 'much' : ''
 }

@@ -46,6 +46,7 @@ import {
   filePoint,
   databaseTarget,
   laneSource,
+  pointTrialOf,
   trialOf,
 } from './sources/databases.ts'
 import { refuseInsideVault } from './sources/files/inside-vault.ts'
@@ -160,6 +161,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       return (tolerant ??= tolerantCatalogue(history, clock, (error) => tellCatalogue(error)))
     },
     trial: trialOf,
+    pointTrial: pointTrialOf,
     scratchTarget: (root) => filesTarget({ root, overwrite: 'always' }),
     ...(options.silent !== true && { openRunLog: (id: string) => runLog(log, id) }),
     ...(options.onEvent && { onEvent: options.onEvent }),

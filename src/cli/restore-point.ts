@@ -11,7 +11,7 @@ import type { Context } from './context.ts'
 import type { RestoreOptions } from './commands/restore.ts'
 import { databaseTargetOf } from './database-options.ts'
 import { showRestore } from './restore-view.ts'
-import { openVaults } from './vault-options.ts'
+import { openVaults, type VaultOptions } from './vault-options.ts'
 
 /** A cluster as of one backup, without the log after it. */
 export async function restoreClusterCommand(
@@ -129,7 +129,10 @@ async function fromLog(
 }
 
 /** The vault and the job whose log is meant. */
-async function laneOf(context: Context, options: RestoreOptions): Promise<{ vault: Vault; job: string }> {
+export async function laneOf(
+  context: Context,
+  options: Pick<RestoreOptions, 'job'> & VaultOptions,
+): Promise<{ vault: Vault; job: string }> {
   const found: { vault: Vault; job: string }[] = []
   for (const vault of await openVaults(context, options))
     for (const job of await vault.lanes.jobs({ signal: context.signal }))

@@ -7,7 +7,7 @@
  * Equal positions of one lineage mean the same place in the same log; that is what joins segments.
  */
 import type { ReportWarning } from './progress.ts'
-import type { Target } from './source.ts'
+import type { OpenEntries, Target, TrialCheck, TrialOptions } from './source.ts'
 
 /** Something that took data away, noticed while the log was stored. */
 export interface LaneEvent {
@@ -162,4 +162,17 @@ export interface LaneReplay {
   prepare?(segments: AsyncIterable<Segment>, how: ReplayOptions): Promise<void>
   /** `segments` in order, from the one that holds `base.to` on. Rejects with `restore.unreachable` if the point is not in them. */
   run(segments: AsyncIterable<Segment>, how: ReplayOptions): Promise<Reached>
+}
+
+/** Shows that a moment can be restored, in a scratch place that it makes and removes itself. */
+export interface PointTrial {
+  run(from: PointTrialFrom, options: TrialOptions): Promise<{ checks: TrialCheck[]; reached?: Reached }>
+}
+
+export interface PointTrialFrom {
+  /** Of the backup; absent where the log holds a copy. */
+  open?: OpenEntries
+  /** From the beginning, at each call. */
+  segments(): AsyncIterable<Segment>
+  how: ReplayOptions
 }

@@ -1,10 +1,14 @@
 /** What a worker does with a task: the job's backups, or the proof of its newest one. */
 import { AppError, toAppError } from '../base/errors.ts'
+import type { ProofLevel } from '../model/backup.ts'
 import type { Job } from '../model/job.ts'
 import type { SlotState, Task } from '../model/service.ts'
 import type { Run } from '../model/run.ts'
-import { recorded, statusOf, type Deps } from './recorder.ts'
+import type { Vault } from '../model/vault.ts'
+import { recorded, statusOf, type Deps, type RunHandle } from './recorder.ts'
 import { restorePointByOrder } from './point-order.ts'
+import { verifyPoint } from './point-verify.ts'
+import { viewLane } from './restore-point.ts'
 import { restoreByOrder } from './restore-order.ts'
 import { runJobs, type JobRun, type Openers } from './run-jobs.ts'
 import { verify } from './verify.ts'
@@ -82,6 +86,10 @@ async function prove(deps: Deps, task: Task, job: Job, openers: Openers, signal:
     const { error } = await recorded(deps, { ...start, ...(n === 0 && { id: task.run }) }, async (handle) => {
       const vault = await openers.vault(name, job)
       const wanted = task.options?.backup
+      if (job.continuous === true && wanted === undefined && (await viewLane(vault, job.name))?.windows.length) {
+        await provePoint(deps, vault, job, level, handle)
+        return
+      }
       const backup = (await vault.backups({ signal: handle.signal })).findLast(
         (each) => each.job === job.name && (wanted === undefined || each.id === wanted),
       )
@@ -107,6 +115,27 @@ async function prove(deps: Deps, task: Task, job: Job, openers: Openers, signal:
   }
   if (failure === undefined) return { state: 'done', results: [] }
   return { state: slotState(statusOf(failure)), reason: failure.message, results: [] }
+}
+
+/** Of a continuous job the newest moment is proved: its backup, and all of the log after it. */
+async function provePoint(deps: Deps, vault: Vault, job: Job, level: ProofLevel, handle: RunHandle): Promise<void> {
+  handle.stage('verify', level)
+  const asked = { job: job.name, asked: { kind: 'point', text: 'latest' } } as const
+  const report = await verifyPoint(deps, vault, asked, level, {
+    handle,
+    signal: handle.signal,
+    assertions: job.verify.assert,
+  })
+  const { backupId, point, reached } = report
+  if (backupId !== undefined) {
+    handle.run.backupId = backupId
+    const backup = (await vault.backups({ signal: handle.signal })).find(({ id }) => id === backupId)
+    if (backup !== undefined) deps.catalogue.saveBackup(backup)
+  }
+  handle.run.summary = { level: report.level, ok: report.ok, checks: report.checks, point, reached: reached?.position }
+  if (report.ok) return
+  const why = report.checks.find(({ ok }) => !ok)?.detail ?? 'see the log'
+  throw new AppError(report.damaged ? 'verify.damaged' : 'run.failed', `${point} is not proved to ${level}: ${why}`)
 }
 
 function stateOf(results: readonly JobRun[], signal: AbortSignal): { state: SlotState; reason?: string } {

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { AppError, isAbort, toAppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
 import type { Catalogue } from '../model/catalogue.ts'
+import type { PointTrial } from '../model/lane.ts'
 import type { OnProgress, ProgressEvent, Warning } from '../model/progress.ts'
 import type { Target, Trial } from '../model/source.ts'
 import { newRun, type Run, type RunKind, type RunStatus } from '../model/run.ts'
@@ -20,6 +21,8 @@ export interface Deps {
   host?: string
   /** How to show that backups of a kind of source restore, where that takes more than a folder. */
   trial?: (source: string) => Promise<Trial | undefined>
+  /** How to show that moments of an engine restore. */
+  pointTrial?: (engine: string) => Promise<PointTrial | undefined>
   /** Makes the target of a trial restore in a scratch folder. */
   scratchTarget?: (root: string) => Target
 }

@@ -2,6 +2,7 @@
 import type { LaneEvent } from '../model/lane.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
 import { comparePositions } from '../policy/lane-positions.ts'
+import { laneProofs, type LaneProof } from './lane-proofs.ts'
 import { readEvents, viewLane } from './restore-point.ts'
 import { whileMerging } from './segments.ts'
 
@@ -14,18 +15,31 @@ export interface Timeline {
   /** Between windows. */
   gaps: { from: Date; to: Date }[]
   events: (LaneEvent & { restorable: boolean })[]
+  /** Moments that were shown to restore, newest proof first. */
+  proofs: LaneProof[]
   /** How long ago what is stored was the newest. */
   lagSeconds?: number
   bytes: number
   segments: number
 }
 
+const SHOWN_PROOFS = 3
+
 export const timelineOf = async (vault: Vault, job: string, now: Date, cancel: Cancel = {}): Promise<Timeline> =>
   whileMerging(async () => look(vault, job, now, cancel))
 
 async function look(vault: Vault, job: string, now: Date, cancel: Cancel): Promise<Timeline> {
   const view = await viewLane(vault, job, cancel)
-  const none: Timeline = { job, vault: vault.name, windows: [], gaps: [], events: [], bytes: 0, segments: 0 }
+  const none: Timeline = {
+    job,
+    vault: vault.name,
+    windows: [],
+    gaps: [],
+    events: [],
+    proofs: [],
+    bytes: 0,
+    segments: 0,
+  }
   if (view === undefined) return none
   const windows = view.windows.map(({ from, to, fromPosition, toPosition, bases }) => ({
     from,
@@ -56,6 +70,7 @@ async function look(vault: Vault, job: string, now: Date, cancel: Cancel): Promi
     windows,
     gaps,
     events,
+    proofs: await laneProofs(vault, job, SHOWN_PROOFS, cancel),
     ...(until && { lagSeconds: Math.max(0, (now.getTime() - until.getTime()) / 1000) }),
     bytes: view.segments.reduce((sum, { size }) => sum + size, 0),
     segments: view.segments.length,

@@ -40,7 +40,7 @@ export interface VerifyOptions {
   scratchDir?: string
 }
 
-const NAMES: Record<ProofLevel, string> = {
+export const LEVEL_NAMES: Record<ProofLevel, string> = {
   V0: 'all objects are stored, with their sizes',
   V1: 'all bytes are as written',
   V2: 'everything can be read, and every content has its hash',
@@ -70,7 +70,7 @@ export async function verify(
       first === undefined
         ? `${checked.objects} objects of ${checked.backups} backups`
         : `${first.key} ${first.problem}${damage.length > 1 ? `, and ${damage.length - 1} more` : ''}`
-    report.checks.push({ level, name: NAMES[level], ok, detail })
+    report.checks.push({ level, name: LEVEL_NAMES[level], ok, detail })
     if (!ok) return { ...report, ok: false, damaged: true }
     report.level = level
   }
@@ -80,7 +80,7 @@ export async function verify(
   if (top >= 5 && special === undefined && report.ok) {
     report.checks.push({
       level: 'V5',
-      name: NAMES.V5,
+      name: LEVEL_NAMES.V5,
       ok: false,
       detail: 'no assertions are defined for this kind of source',
     })
@@ -117,7 +117,7 @@ async function tried(
     const level = wanted === 'V3' || wanted === 'V4' ? wanted : 'V5'
     const open: OpenEntries = (want) => vault.open(id, { want, ...cancel })
     for (const check of await special.run(open, { level, assertions, scratchDir, ...cancel })) {
-      report.checks.push({ level: check.level, name: NAMES[check.level], ok: check.ok, detail: check.detail })
+      report.checks.push({ level: check.level, name: LEVEL_NAMES[check.level], ok: check.ok, detail: check.detail })
       if (check.ok) report.level = check.level
       else {
         report.ok = false
@@ -126,7 +126,7 @@ async function tried(
     }
   } catch (error) {
     if (signal?.aborted || !isAppError(error)) throw error
-    report.checks.push({ level: 'V3', name: NAMES.V3, ok: false, detail: error.message })
+    report.checks.push({ level: 'V3', name: LEVEL_NAMES.V3, ok: false, detail: error.message })
     report.ok = false
     report.damaged ||= isAppError(error, 'backup.damaged', 'backup.chain-broken', 'verify.damaged')
   } finally {
@@ -144,7 +144,7 @@ async function trial(
   options: VerifyOptions,
 ): Promise<void> {
   const failed = (level: ProofLevel, detail: string, damaged: boolean): void => {
-    report.checks.push({ level, name: NAMES[level], ok: false, detail })
+    report.checks.push({ level, name: LEVEL_NAMES[level], ok: false, detail })
     report.ok = false
     report.damaged ||= damaged
   }
@@ -160,7 +160,7 @@ async function trial(
     })
     report.checks.push({
       level: 'V3',
-      name: NAMES.V3,
+      name: LEVEL_NAMES.V3,
       ok: true,
       detail: `${files} items restored${warnings.length > 0 ? `, ${warnings.length} warnings, the first: ${warnings[0]}` : ''}`,
     })
@@ -170,7 +170,7 @@ async function trial(
     if (different.length > 0) return failed('V4', `${different.length} items differ, the first: ${different[0]}`, true)
     report.checks.push({
       level: 'V4',
-      name: NAMES.V4,
+      name: LEVEL_NAMES.V4,
       ok: true,
       detail: `${compared} items have the recorded kind, size, mode, time and target`,
     })

@@ -2,7 +2,7 @@
 import { AppError } from '../base/errors.ts'
 import type { DatabaseSourceSettings, DatabaseTargetSettings } from '../model/databases.ts'
 import type { SourceSettings } from '../model/job.ts'
-import type { LaneReplay, LaneSource, PointTarget } from '../model/lane.ts'
+import type { LaneReplay, LaneSource, PointTarget, PointTrial } from '../model/lane.ts'
 import type { Source, Target, Trial } from '../model/source.ts'
 import type { ClusterTargetSettings } from './postgres/cluster-target.ts'
 
@@ -87,6 +87,20 @@ export async function databasePoint(settings: DatabaseTargetSettings, from: stri
     throw new AppError('source.unsupported', `points in time of ${settings.type} cannot be restored`)
   const { mariadbReplay } = await import('./mysql/replay.ts')
   return { target, replay: mariadbReplay({ target: settings, from, to: settings.database ?? from }) }
+}
+
+/** How moments of an engine are proved. */
+export async function pointTrialOf(engine: string): Promise<PointTrial | undefined> {
+  switch (engine) {
+    case 'sqlite':
+      return (await import('./sqlite/point-trial.ts')).sqlitePointTrial
+    case 'mysql':
+      return (await import('./mysql/trial.ts')).mysqlPointTrial
+    case 'postgres':
+      return (await import('./postgres/cluster-trial.ts')).clusterPointTrial
+    default:
+      return undefined
+  }
 }
 
 /** How backups of a source are proved; undefined for those that are files. */

@@ -141,6 +141,14 @@ test(
     const dropped = await restore('dropped', '--before', third?.id ?? '')
     assert.equal(dropped.code, 0, dropped.stderr)
     assert.equal(server.sql('dropped', 'select count(*) from gone'), '0')
+    // The moment is proved on a server of its own, with what was asked there.
+    const proved = await hf.run(
+      ['verify', 'shop', '--before', first?.id ?? '', '--level', 'V5', '--assert', 'select count(*) = 5000 from gone'],
+      { env },
+    )
+    assert.equal(proved.code, 0, proved.stdout + proved.stderr)
+    assert.match(proved.stdout, /tables are sound \(CHECK TABLE\)/)
+    assert.match((await hf.run(['timeline', 'shop'])).stdout, /just before .* was proved to V5 at/)
     server.sql('mysql', 'rename table shop.t to other.t_of_shop')
     const all = server.sql(
       'other',

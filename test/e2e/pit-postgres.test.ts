@@ -212,6 +212,19 @@ test(
     assert.equal(latest.sql('insert into t values (-1) returning id'), '-1', 'it is open for writing')
     latest.stop()
 
+    // A moment is proved in a cluster of its own, with what was asked there; that is noted in the vault.
+    const prove = async (count: number, ...args: string[]) =>
+      hf.run(['verify', 'shop', ...args, '--level', 'V5', '--assert', `select count(*) = ${count} from t`, '--json'])
+    const proved = await prove(rows.length, '--at', 'latest')
+    assert.equal(proved.code, 0, proved.stdout + proved.stderr)
+    const told = JSON.parse(proved.stdout) as { level: string; checks: { level: string }[]; transactions: number }
+    assert.deepEqual([told.level, told.checks.length], ['V5', 7])
+    assert.ok(told.transactions >= rows.length / 2)
+    assert.match((await hf.run(['timeline', 'shop'])).stdout, /the end of the log was proved to V5 at/)
+    const [base] = await hf.json<{ proof: { level: string } }[]>(['list', '--json'])
+    assert.equal(base?.proof.level, 'V5')
+    assert.equal((await prove(-1, '--before', shown.events[0]?.id ?? '')).code, 4)
+
     // What cannot be reached is refused before anything is written.
     for (const at of ['2020-01-01T00:00:00Z', '2100-01-01T00:00:00Z', '0/1', 'FF/0', 'xid:1', 'name:nothing']) {
       const refused = await hf.run(['restore', '--at', at, '--to', join(hf.dir, `refused-${at.replaceAll(/\W/g, '')}`)])

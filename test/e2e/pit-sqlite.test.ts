@@ -108,6 +108,10 @@ jobs: { shop: { source: { type: sqlite, file: ${file} }, vaults: [v] } }
   }
   assert.ok(exact >= 20, `${unseen} moments lay in the time when the lane was killed`)
   assert.equal((await restored('latest'))?.count, rows.length)
+  const claim = `select count(*) = ${rows.length} from t`
+  const proved = await hf.run(['verify', 'shop', '--at', 'latest', '--level', 'V5', '--assert', claim])
+  assert.equal(proved.code, 0, proved.stdout + proved.stderr)
+  assert.match((await hf.run(['timeline', 'shop'])).stdout, /the end of the log was proved to V5 at/)
   for (const at of ['2020-01-01T00:00:00Z', '2100-01-01T00:00:00Z']) {
     const refused = await hf.run(['restore', '--at', at, '--to', `sqlite:${join(hf.dir, 'never.db')}`])
     assert.equal(refused.code, 10, refused.stderr)
@@ -136,4 +140,6 @@ jobs: { shop: { source: { type: sqlite, file: ${file} }, vaults: [v] } }
   const checked = await hf.run(['check', '--read-data'])
   assert.equal(checked.code, 4, checked.stdout)
   assert.match(checked.stdout, /the log of shop/)
+  const damaged = await hf.run(['verify', 'shop', '--at', new Date(from + 1000).toISOString(), '--level', 'V5'])
+  assert.equal(damaged.code, 4, damaged.stdout)
 })

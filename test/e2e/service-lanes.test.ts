@@ -27,7 +27,7 @@ test('a service follows the lanes of jobs that are added and changed while it ru
   const stop = new AbortController()
   const notes: string[] = []
   const running = runService(app, {
-    scheduler: false,
+    scheduler: true,
     worker: true,
     signal: stop.signal,
     onNote: (text) => notes.push(text),
@@ -47,8 +47,12 @@ test('a service follows the lanes of jobs that are added and changed while it ru
 
   definitions.save('job', 'shop', body('one.db'))
   await until('a window of the job that was added', async () => (await windows('shop')) === 1)
-  definitions.save('job', 'other', body('two.db'))
+  definitions.save('job', 'other', body('two.db', { verify: { restoreTest: { every: '4s', level: 'V4' } } }))
   await until('another one', async () => (await windows('other')) === 1)
+  const proofs = async () => (await timelineOf(await app.vault('v'), 'other', new Date())).proofs
+  await until('a proof of its newest moment', async () =>
+    (await proofs()).some(({ level, ok }) => ok && level === 'V4'),
+  )
   assert.equal(count('lane of shop: following the log'), 1, 'the first goes on untouched')
 
   definitions.save('job', 'shop', body('two.db'), definitions.get('job', 'shop')?.version)

@@ -23,7 +23,7 @@ async function timelineCommand(context: Context, job: string, options: VaultOpti
   out.result(found.map(asJson), () => found.map(textOf).join('\n'))
 }
 
-const asJson = ({ vault, job, engine, windows, gaps, events, lagSeconds, bytes, segments }: Timeline) => ({
+const asJson = ({ vault, job, engine, windows, gaps, events, proofs, lagSeconds, bytes, segments }: Timeline) => ({
   vault,
   job,
   engine,
@@ -36,13 +36,23 @@ const asJson = ({ vault, job, engine, windows, gaps, events, lagSeconds, bytes, 
   })),
   gaps,
   events: events.map(({ id, kind, what, rows, time, restorable }) => ({ id, kind, what, rows, time, restorable })),
+  proofs: proofs.map(({ level, at, ok, point, backup, reached, transactions, time }) => ({
+    level,
+    at,
+    ok,
+    point,
+    backup_id: backup,
+    reached,
+    transactions,
+    last_commit: time,
+  })),
   lag_seconds: lagSeconds,
   bytes,
   segments,
 })
 
 function textOf(timeline: Timeline): string {
-  const { vault, job, windows, gaps, events, lagSeconds, bytes, segments } = timeline
+  const { vault, job, windows, gaps, events, proofs, lagSeconds, bytes, segments } = timeline
   const title = `${job} in ${vault}`
   if (windows.length === 0) return `${title}\n  no moment can be restored; single backups can: see \`holdfast list\``
   const lines = [
@@ -60,5 +70,10 @@ function textOf(timeline: Timeline): string {
     })),
   ].sort((a, b) => a.at.getTime() - b.at.getTime())
   const log = `the log is ${formatSize(bytes)} in ${segments} pieces, ${formatDuration((lagSeconds ?? 0) * 1000)} behind now`
-  return [title, ...lines.map(({ text }) => `  ${text}`), `  ${log}`].join('\n')
+  const [proof] = proofs
+  const proved =
+    proof === undefined
+      ? 'no moment was proved to restore: see `holdfast verify --at latest`'
+      : `${proof.point} was proved to ${proof.level}${proof.ok ? '' : ', and not further,'} at ${proof.at.toISOString()}`
+  return [title, ...lines.map(({ text }) => `  ${text}`), `  ${log}`, `  ${proved}`].join('\n')
 }

@@ -1,22 +1,38 @@
 import { chmodSync } from 'node:fs'
-import { isAppError } from '../../base/errors.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
+import type { PointTrial, PointTrialFrom, Reached } from '../../model/lane.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { OpenEntries, Trial, TrialCheck, TrialOptions } from '../../model/source.ts'
 import { bytesOf, nameOf, roundsOf, wanted } from '../restored.ts'
 import { ABOUT, parseAbout, type AboutMysql } from './layout.ts'
+import type { Connection } from './connection.ts'
+import { mariadbReplay } from './replay.ts'
 import { startScratchServer } from './scratch-server.ts'
 import { connect, serverOf } from './server.ts'
-import { identifier } from './sql-text.ts'
+import { identifier, literal } from './sql-text.ts'
 import { mysqlTarget } from './target.ts'
 
 const isAbout = (entry: Entry): boolean => entry.kind === 'file' && nameOf(entry) === ABOUT
 
 /** Restores each database to a server of our own; the target itself compares rows. */
-export const mysqlTrial: Trial = { run }
+export const mysqlTrial: Trial = { run: async (open, options) => (await run(open, options)).checks }
 
-const untried = (detail: string): TrialCheck[] => [{ level: 'V3', ok: false, untried: true, detail }]
+/** The same with the log after it. */
+export const mysqlPointTrial: PointTrial = {
+  async run(from, options) {
+    if (from.open === undefined) throw new AppError('internal.bug', 'a database comes forward from a backup')
+    return run(from.open, options, from)
+  },
+}
 
-async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck[]> {
+interface Tried {
+  checks: TrialCheck[]
+  reached?: Reached
+}
+
+const untried = (detail: string): Tried => ({ checks: [{ level: 'V3', ok: false, untried: true, detail }] })
+
+async function run(open: OpenEntries, options: TrialOptions, forward?: PointTrialFrom): Promise<Tried> {
   const { scratchDir, level, assertions, signal } = options
   const cancel = signal ? { signal } : {}
   const abouts: AboutMysql[] = []
@@ -29,20 +45,19 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
   if (server === undefined) return untried('no MariaDB server is installed here (the package mariadb-server)')
   const settings = { host: server.socket, user: 'root', tls: false }
   let tables = 0
+  let reached: Reached | undefined
   for (const { database, tables: each } of abouts) {
     const target = mysqlTarget({ type: 'mysql', server: settings, from: database, database, ownership: false })
     try {
       await target.write(roundsOf(target, open), { onWarning: () => {}, ...cancel })
+      if (forward !== undefined) {
+        const replay = mariadbReplay({ target: { type: 'mysql', server: settings }, from: database, to: database })
+        reached = await replay.run(forward.segments(), forward.how)
+      }
     } catch (error) {
-      if (!isAppError(error) || signal?.aborted === true) throw error
-      return [
-        {
-          level: 'V3',
-          ok: false,
-          detail: `${database}: ${error.message}`,
-          untried: isAppError(error, 'target.full', 'target.unreachable'),
-        },
-      ]
+      if (!isAppError(error) || signal?.aborted === true || error.code === 'restore.unreachable') throw error
+      const no = isAppError(error, 'target.full', 'target.unreachable', 'source.no-program')
+      return { checks: [{ level: 'V3', ok: false, detail: `${database}: ${error.message}`, untried: no }] }
     }
     tables += each.length
   }
@@ -50,15 +65,28 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     {
       level: 'V3',
       ok: true,
-      detail: `${abouts.length} databases restored to a server of their own, and removed with it`,
+      detail: `${abouts.length} databases restored to a server of their own${reached === undefined ? '' : `, brought forward to ${reached.position} by ${reached.transactions} transactions`}, and removed with it`,
     },
   ]
-  if (level === 'V3') return checks
-  checks.push({ level: 'V4', ok: true, detail: `${tables} tables have the rows that they had in the snapshot` })
-  if (level === 'V4') return checks
-  if (assertions.length === 0)
-    return [...checks, { level: 'V5', ok: false, detail: 'no assertion was given', untried: true }]
+  const tried = { checks, ...(reached && { reached }) }
+  if (level === 'V3') return tried
   await using connection = await connect(await serverOf(settings), signal)
+  const rows = `${tables} tables have the rows that they had in the snapshot`
+  if (reached === undefined) checks.push({ level: 'V4', ok: true, detail: rows })
+  else {
+    const { fault, count } = await checkTables(connection, abouts)
+    checks.push({
+      level: 'V4',
+      ok: fault === undefined,
+      detail: fault ?? `before the log: ${rows}; after it ${count} tables are sound (CHECK TABLE)`,
+    })
+    if (fault !== undefined) return tried
+  }
+  if (level === 'V4') return tried
+  if (assertions.length === 0) {
+    checks.push({ level: 'V5', ok: false, detail: 'no assertion was given', untried: true })
+    return tried
+  }
   const broken: string[] = []
   for (const { database } of abouts) {
     await connection.run(`USE ${identifier(database)}`)
@@ -75,5 +103,25 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     ok: broken.length === 0,
     detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
   })
-  return checks
+  return tried
+}
+
+/** The log may have made and dropped tables: those that are there. */
+async function checkTables(
+  connection: Connection,
+  abouts: readonly AboutMysql[],
+): Promise<{ count: number; fault?: string }> {
+  let count = 0
+  for (const { database } of abouts) {
+    const names = await connection.query(
+      `SELECT table_name FROM information_schema.tables WHERE table_schema = ${literal(database)} AND table_type = 'BASE TABLE'`,
+    )
+    for (const [name = ''] of names) {
+      const said = await connection.query(`CHECK TABLE ${identifier(database)}.${identifier(name ?? '')}`)
+      const [, , kind = '', word = ''] = said.at(-1) ?? []
+      if (kind !== 'status' || word !== 'OK') return { count, fault: `${database}.${name}: ${word}` }
+      count += 1
+    }
+  }
+  return { count }
 }

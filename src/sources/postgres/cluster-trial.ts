@@ -1,20 +1,35 @@
 /** Shows that a physical backup starts: unpacked, compared with the server's manifest, started as another user. */
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isAppError } from '../../base/errors.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
+import type { PointTrial, PointTrialFrom, Reached } from '../../model/lane.ts'
 import type { Trial, TrialCheck, TrialOptions, OpenEntries } from '../../model/source.ts'
 import { bytesOf, roundsOf, wanted } from '../restored.ts'
 import { scratchUser } from '../scratch-user.ts'
+import { clusterReplay } from './cluster-replay.ts'
 import { clusterTarget } from './cluster-target.ts'
 import { sql } from './connect.ts'
 import { ABOUT_CLUSTER, parseAboutCluster } from './physical-layout.ts'
 import { startCluster } from './scratch-server.ts'
 
-export const clusterTrial: Trial = { run }
+export const clusterTrial: Trial = { run: async (open, options) => (await run(open, options)).checks }
 
-const untried = (detail: string): TrialCheck[] => [{ level: 'V3', ok: false, untried: true, detail }]
+/** The same with the log after it: the server comes forward to the moment before it is asked. */
+export const clusterPointTrial: PointTrial = {
+  async run(from, options) {
+    if (from.open === undefined) throw new AppError('internal.bug', 'a cluster comes forward from a backup')
+    return run(from.open, options, from)
+  },
+}
 
-async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck[]> {
+interface Tried {
+  checks: TrialCheck[]
+  reached?: Reached
+}
+
+const untried = (detail: string): Tried => ({ checks: [{ level: 'V3', ok: false, untried: true, detail }] })
+
+async function run(open: OpenEntries, options: TrialOptions, forward?: PointTrialFrom): Promise<Tried> {
   const { scratchDir, level, assertions, signal } = options
   const cancel = signal ? { signal } : {}
   let version = 0
@@ -31,9 +46,11 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     await target.write(roundsOf(target, open), { onWarning: () => {}, ...cancel })
   } catch (error) {
     if (!isAppError(error) || signal?.aborted === true) throw error
-    return [
-      { level: 'V3', ok: false, detail: error.message, untried: isAppError(error, 'target.full', 'target.denied') },
-    ]
+    return {
+      checks: [
+        { level: 'V3', ok: false, detail: error.message, untried: isAppError(error, 'target.full', 'target.denied') },
+      ],
+    }
   }
   const own = (path: string, text: string): void => {
     writeFileSync(path, text, { mode: 0o600 })
@@ -45,13 +62,26 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
   own(config, '')
   own(hba, 'local all all trust\n')
   if (existsSync(join(folder, 'recovery.signal'))) return untried('the backup is in the middle of a recovery')
+  const { segmentSize } = target.about()
+  const reached =
+    forward === undefined
+      ? undefined
+      : await clusterReplay({ folder, segmentSize, ...(owner && { owner }) }).run(forward.segments(), forward.how)
   await using cluster = await startCluster(parent, folder, version, { config, hba, ...cancel })
   if (cluster === undefined)
     return untried(`no PostgreSQL server of version ${Math.floor(version / 10_000)} is installed here`)
   const checks: TrialCheck[] = [
-    { level: 'V3', ok: true, detail: 'a server of its own started on it, became consistent, and was removed with it' },
+    {
+      level: 'V3',
+      ok: true,
+      detail:
+        reached === undefined
+          ? 'a server of its own started on it, became consistent, and was removed with it'
+          : `a server of its own came forward to ${reached.position}, ${reached.transactions} transactions after the backup, and was removed with it`,
+    },
   ]
-  if (level === 'V3') return checks
+  const tried = { checks, ...(reached && { reached }) }
+  if (level === 'V3') return tried
   const ask = async (database: string, statement: string): Promise<string[]> =>
     sql(statement, {
       psql: join(cluster.programs, 'psql'),
@@ -75,7 +105,8 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
         tables += 1
       } catch (error) {
         if (!isAppError(error) || signal?.aborted === true) throw error
-        return [...checks, { level: 'V4', ok: false, detail: `${database}: ${name}: ${error.message}` }]
+        checks.push({ level: 'V4', ok: false, detail: `${database}: ${name}: ${error.message}` })
+        return tried
       }
     }
   }
@@ -84,9 +115,11 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     ok: true,
     detail: `every file has the sum that the server gave; ${tables} tables of ${databases.length} databases can be read, ${rows} rows`,
   })
-  if (level === 'V4') return checks
-  if (assertions.length === 0)
-    return [...checks, { level: 'V5', ok: false, detail: 'no assertion was given', untried: true }]
+  if (level === 'V4') return tried
+  if (assertions.length === 0) {
+    checks.push({ level: 'V5', ok: false, detail: 'no assertion was given', untried: true })
+    return tried
+  }
   const user = databases.filter((name) => name !== 'template1')
   const broken: string[] = []
   for (const assertion of assertions) {
@@ -109,5 +142,5 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     ok: broken.length === 0,
     detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
   })
-  return checks
+  return tried
 }

@@ -54,7 +54,7 @@ export async function takeLease(
   async function store(cancel: AbortSignal | undefined): Promise<void> {
     record = { ...record, expires: new Date(clock.now().getTime() + LEASE_TTL_MS).toISOString() }
     const text = JSON.stringify(record)
-    await storage.put(key, utf8(text), { storageClass: 'warm', ...(cancel && { signal: cancel }) })
+    await storage.put(key, utf8(text), { storageClass: 'warm', lock: false, ...(cancel && { signal: cancel }) })
     renewed = clock.monotonic()
   }
 

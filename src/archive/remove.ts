@@ -1,5 +1,5 @@
 /** Removing backups, in an order in which a crash leaves whole backups and named leftovers only. */
-import { AppError, toAppError } from '../base/errors.ts'
+import { AppError, isAppError, toAppError } from '../base/errors.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { OnProgress } from '../model/progress.ts'
 import type { Storage } from '../model/storage.ts'
@@ -29,6 +29,7 @@ export async function removeBackups(
   const lease = await takeLease(storage, clock, intent, options.signal)
   const removed: string[] = []
   let began = false
+  let locked = false
   try {
     for (const other of await readLeases(storage, clock, { except: lease.key, ...cancel })) {
       const needed = other.live ? other.record.needs.find((id) => wanted.has(id)) : undefined
@@ -44,13 +45,21 @@ export async function removeBackups(
       throwIfAborted(options.signal)
       lease.assertHeld()
       began = true
-      await storage.remove(backup.key, cancel)
-      removed.unshift(backup.manifest.id)
-      const { bytes } = await removeLeftovers(storage, baseOf(backup.key), cancel)
-      bytesFreed += bytes
+      try {
+        await storage.remove(backup.key, cancel)
+        removed.unshift(backup.manifest.id)
+        const { bytes } = await removeLeftovers(storage, baseOf(backup.key), cancel)
+        bytesFreed += bytes
+      } catch (error) {
+        if (!isAppError(error, 'storage.locked')) throw error
+        // Its manifest goes first: what is locked whole stays whole. Else the lease names what is left of it.
+        locked ||= removed.includes(backup.manifest.id)
+        options.onProgress?.({ type: 'log', level: 'warn', message: error.message })
+        continue
+      }
       options.onProgress?.({ type: 'log', level: 'info', message: `removed ${backup.manifest.id}` })
     }
-    await lease.release()
+    await (locked ? lease.abandon() : lease.release())
     return { removed, bytesFreed }
   } catch (thrown) {
     // The lease names what a half-done removal leaves.

@@ -1,4 +1,5 @@
 /** Removing what interrupted runs left: only what a dead lease names. docs/formats/archive.md §6. */
+import { isAppError } from '../base/errors.ts'
 import type { Storage } from '../model/storage.ts'
 import type { Cancel } from '../model/vault.ts'
 import type { ArchiveContext } from './context.ts'
@@ -35,15 +36,23 @@ export async function tidyVault({ storage, clock }: ArchiveContext, cancel: Canc
   for (const { key, record, live } of leases) {
     // A name that a live process uses too is left to it, and so is this lease, until that one has ended.
     if (live || record.bases.some((base) => busy.has(base))) continue
-    for (const base of record.bases) {
-      const { removed, bytes } = await removeLeftovers(storage, base, cancel)
-      total.removed += removed
-      total.bytes += bytes
+    try {
+      for (const base of record.bases) {
+        const { removed, bytes } = await removeLeftovers(storage, base, cancel)
+        total.removed += removed
+        total.bytes += bytes
+      }
+      await storage.remove(key, cancel)
+    } catch (error) {
+      // Who may only add leaves it to those who may remove; what is locked goes another time.
+      if (!isAppError(error, 'storage.denied', 'storage.locked')) throw error
     }
-    await storage.remove(key, cancel)
   }
   // With nobody at work, every unfinished write is a leftover; else only one that is a day old.
   const idle = leases.every(({ live }) => !live)
-  const swept = await storage.sweep(new Date(now - (idle ? 0 : DAY_MS)), cancel)
+  const swept = await storage.sweep(new Date(now - (idle ? 0 : DAY_MS)), cancel).catch((error: unknown) => {
+    if (!isAppError(error, 'storage.denied')) throw error
+    return { removed: 0, bytes: 0 }
+  })
   return { removed: total.removed + swept.removed, bytes: total.bytes + swept.bytes }
 }

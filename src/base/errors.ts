@@ -87,6 +87,12 @@ export const ERRORS = {
   'storage.missing-bucket': row(13, 502, false, 'Create the bucket, or correct its name in the storage settings.'),
   'storage.wrong-region': row(13, 502, false, 'Set the region of the bucket in the storage settings.'),
   'storage.denied': row(13, 502, false, 'Check that these credentials may do this on that bucket or folder.'),
+  'storage.locked': row(
+    13,
+    423,
+    false,
+    'The storage keeps the object until its time is over; a later prune removes it.',
+  ),
   'storage.expired': row(13, 502, false, 'The credentials have expired: refresh them.'),
   'storage.no-credentials': row(
     13,

@@ -156,6 +156,8 @@ export interface S3StorageSettings {
   checksums?: boolean
   /** Whoever asks pays, as the owner of the bucket wants it. */
   requesterPays?: boolean
+  /** Objects are locked for so long (`30d`), and renewed while backups need them. */
+  objectLock?: { mode: 'governance' | 'compliance'; for: string }
   /** A versioned bucket as it was at this moment (ISO 8601); nothing is written. */
   asOf?: string
   /** An open S3Client of `@aws-sdk/client-s3`, from a program that has one; it is not closed. */

@@ -60,8 +60,42 @@ export interface StorageAbilities {
   refusedInKeys?: string
   /** Requests that this driver has sent so far, for those over a network that bill or bound them. */
   requests?: () => Requests
+  /** Where objects are locked against removal. */
+  lock?: ObjectLock
+  /**
+   * Tries to remove an object for good, by all that these credentials may; gives whether it is gone. Where it is absent,
+   * `remove` is all that there is.
+   */
+  destroy?: (key: string, options?: CallOptions) => Promise<boolean>
   /** Free and total space, where the other side tells them. */
   space?: () => Promise<{ free: number; total: number } | undefined>
+}
+
+/**
+ * Objects are locked when they are stored. `remove` and `put` work all the same: what was there stays, hidden, until its
+ * lock is over and longer.
+ */
+export interface ObjectLock {
+  /** `governance`: who has a special permission may end it; `compliance`: nobody. */
+  readonly mode: 'governance' | 'compliance'
+  /** For so long what is stored or renewed now. */
+  readonly forMs: number
+  /** Whether the other side can keep to it. */
+  state(options?: CallOptions): Promise<{ versions: boolean; locks: boolean }>
+  /** Undefined: it is not locked. Missing: `storage.not-found`. */
+  until(key: string, options?: CallOptions): Promise<Date | undefined>
+  /** Locks what is there now until then; a lock that is longer stays. */
+  extend(key: string, until: Date, options?: CallOptions): Promise<void>
+  /** Removes for good what is hidden and whose lock is over, as far as these credentials may. */
+  release(options?: CallOptions): Promise<LockRelease>
+}
+
+export interface LockRelease {
+  removed: number
+  bytes: number
+  /** What is hidden and stays, as it is locked or these credentials may not remove it. */
+  left: number
+  leftBytes: number
 }
 
 /** As services bill them: what stores, what reads an object or asks for it, what lists, what removes. */
@@ -89,6 +123,8 @@ export interface PutOptions extends CallOptions {
   ifAbsent?: boolean
   /** Overrides the driver's configured class; metadata stays in the standard class by passing `warm`. */
   storageClass?: 'warm' | 'configured'
+  /** In place of the driver's configured lock: none, for what is removed again soon, or until then. */
+  lock?: false | Date
   /** Called with the count of further bytes handed to the storage. */
   onBytes?: (bytes: number) => void
 }

@@ -7,6 +7,7 @@ import type { Requests } from '../model/storage.ts'
 import type { BackupOutcome, Vault } from '../model/vault.ts'
 import { formatSize } from '../base/units.ts'
 import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../policy/shrink.ts'
+import { keepLocks } from './locks.ts'
 import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
 import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 import { adjustUsage, measureUsage, refuseBeyondLimit, type UsageLimits } from './usage.ts'
@@ -69,6 +70,7 @@ export async function backup(
       await prove(deps, job, vault, outcome.backup, handle)
       await flagShrunken(deps, job, vault, outcome.backup, handle)
       const pruned = await pruneAfter(deps, job, vault, handle)
+      await keepLocks(deps, vault, handle)
       adjustUsage(deps, vault.name, outcome.dataAddedPacked)
       await measureUsage(deps, vault, { signal }).catch((error: unknown) =>
         handle.log('warn', `what the vault takes could not be measured: ${toAppError(error).message}`),

@@ -2,26 +2,23 @@
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { makeFolders } from '../base/folders.ts'
-import { isAppError, toAppError, type AppError } from '../base/errors.ts'
+import { toAppError } from '../base/errors.ts'
 import { formatSize } from '../base/units.ts'
 import type { Settings } from '../model/settings.ts'
 import type { Source } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
+import { failed, type DoctorCheck } from './doctor-check.ts'
 import type { Deps } from './recorder.ts'
+import { checkAppendOnly, checkLock, checkLocked, withoutLock } from './doctor-locks.ts'
 import { checkStoragePromises } from './storage-promises.ts'
 
-export interface DoctorCheck {
-  /** `machine`, `job NAME`, `vault NAME` */
-  area: string
-  name: string
-  ok: boolean
-  detail: string
-  fix?: string
-}
+export type { DoctorCheck }
 
 export interface VaultCheckOptions {
   /** Run the storage's promises, which write below a scratch prefix and remove it again. */
   write: boolean
+  /** The credentials are meant to add and to read only: try that they cannot destroy, in place of what removes. */
+  appendOnly?: boolean
   signal?: AbortSignal
 }
 
@@ -107,7 +104,7 @@ export async function checkSource(
 export async function checkVault(
   name: string,
   open: () => Promise<Vault>,
-  { write, signal }: VaultCheckOptions,
+  { write, appendOnly = false, signal }: VaultCheckOptions,
 ): Promise<DoctorCheck[]> {
   const area = `vault ${name}`
   const checks: DoctorCheck[] = []
@@ -149,8 +146,13 @@ export async function checkVault(
       detail: `${formatSize(space.free)} of ${formatSize(space.total)} free`,
       ...(space.free <= LOW_SPACE && { fix: 'free space, or prune old backups with `holdfast prune`' }),
     })
+  checks.push(...(await checkLock(area, vault.storage, signal)))
   if (!write) return checks
-  for (const { promise, ok, ms, error } of await checkStoragePromises(vault.storage, signal ? { signal } : {})) {
+  if (appendOnly) return [...checks, ...(await checkAppendOnly(area, vault.storage, signal))]
+  if (vault.storage.can.lock !== undefined) checks.push(await checkLocked(area, vault.storage, signal))
+  // What the checks write is not to be locked.
+  const unlocked = withoutLock(vault.storage)
+  for (const { promise, ok, ms, error } of await checkStoragePromises(unlocked, signal ? { signal } : {})) {
     checks.push(
       ok
         ? { area, name: promise, ok, detail: `${ms} ms` }
@@ -169,9 +171,4 @@ async function opens(area: string, vault: Vault, id: string): Promise<DoctorChec
   } catch (error) {
     return failed(area, name, toAppError(error))
   }
-}
-
-function failed(area: string, name: string, error: AppError): DoctorCheck {
-  const detail = isAppError(error) ? `${error.code}: ${error.message}` : String(error)
-  return { area, name, ok: false, detail, fix: error.hint }
 }

@@ -2,6 +2,7 @@
 import { isAppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Retention } from '../model/retention.ts'
+import type { LockRelease } from '../model/storage.ts'
 import type { RemoveOptions, Vault } from '../model/vault.ts'
 import type { NamedSegment } from '../policy/lane-names.ts'
 import { planRetention } from '../policy/retention.ts'
@@ -33,6 +34,10 @@ export interface PrunePlan {
   remove: PruneItem[]
   /** Pieces of logs that go, by job. */
   log?: { job: string; segments: NamedSegment[] }[]
+  /** What goes stays locked, and is paid for, until then at the latest; it can be read with `asOf`. */
+  locked?: { mode: 'governance' | 'compliance'; until: Date }
+  /** What was hidden before and is gone now. */
+  released?: LockRelease
   applied: boolean
   bytesFreed: number
 }
@@ -70,6 +75,9 @@ export async function planPrune(deps: Pick<Deps, 'clock'>, vault: Vault, request
     const segments = await planLanePrune(vault, job, { kept, retention, now: deps.clock.now() })
     if (segments.length > 0) (plan.log ??= []).push({ job, segments })
   }
+  const { lock } = vault.storage.can
+  if (lock !== undefined && plan.remove.length + (plan.log?.length ?? 0) > 0)
+    plan.locked = { mode: lock.mode, until: new Date(deps.clock.now().getTime() + lock.forMs) }
   return plan
 }
 
@@ -94,8 +102,21 @@ export async function applyPrune(
     deps.catalogue.removeBackups(vault.name, removedBefore(error))
     throw error
   })
-  const bytesFreed = ofBackups + logBytes
+  // What is locked is hidden, not freed: see `keepLocks`.
+  const bytesFreed = vault.storage.can.lock === undefined ? ofBackups + logBytes : 0
   adjustUsage(deps, vault.name, -bytesFreed)
   deps.catalogue.removeBackups(vault.name, removed)
-  return { ...plan, remove: plan.remove.filter(({ id }) => removed.includes(id)), applied: true, bytesFreed }
+  const left = plan.remove.filter(({ id }) => !removed.includes(id))
+  if (left.length > 0)
+    handle?.log(
+      'warn',
+      `${left.map(({ id }) => id).join(', ')}: the storage keeps them yet; a later prune removes them`,
+    )
+  return {
+    ...plan,
+    keep: [...plan.keep, ...left.map((item) => ({ ...item, reasons: ['locked by the storage yet'] }))],
+    remove: plan.remove.filter(({ id }) => removed.includes(id)),
+    applied: true,
+    bytesFreed,
+  }
 }

@@ -138,7 +138,7 @@ export async function removeDeadLocks(
   let removed = 0
   for await (const found of locks(repository, options)) {
     if (options.all !== true && !isDead(found, options.clock)) continue
-    await drop(repository, found.id)
+    if (!(await dropDead(repository, found.id))) continue
     options.onNote?.(`removed a lock left ${textOf(found, options.clock)}`)
     removed += 1
   }
@@ -149,12 +149,22 @@ async function liveLocks(repository: OpenRepository, options: LockOptions): Prom
   const live: FoundLock[] = []
   for await (const found of locks(repository, options)) {
     if (!isDead(found, options.clock)) live.push(found)
-    else {
-      await drop(repository, found.id)
+    else if (await dropDead(repository, found.id)) {
       options.onNote?.(`removed a lock whose owner is gone: ${textOf(found, options.clock)}`)
     }
   }
   return live
+}
+
+/** Who may only add leaves it there: it binds nobody. */
+async function dropDead(repository: OpenRepository, id: string): Promise<boolean> {
+  try {
+    await drop(repository, id)
+    return true
+  } catch (error) {
+    if (!isAppError(error, 'storage.denied', 'storage.locked')) throw error
+    return false
+  }
 }
 
 const TRIES = 3

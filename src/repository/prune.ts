@@ -3,7 +3,7 @@
  * index, the rest of the index, the old index files, the old packs.
  */
 import type { Clock } from '../base/clock.ts'
-import { AppError, toAppError } from '../base/errors.ts'
+import { AppError, isAppError, toAppError } from '../base/errors.ts'
 import { collect, throwIfAborted } from '../base/streams.ts'
 import type { Cancel, RemoveOptions, RemoveOutcome } from '../model/vault.ts'
 import type { BackupContext } from './backup.ts'
@@ -50,11 +50,19 @@ export async function removeSnapshots(
     cancel,
   )
   const removed: string[] = []
+  let locked = false
   try {
     for (const { id } of snapshots.filter((one) => going.has(one.id))) {
       throwIfAborted(signal)
       lock.assertHeld()
-      await repository.storage.remove(keyOfFile('snapshots', id), cancel)
+      try {
+        await repository.storage.remove(keyOfFile('snapshots', id), cancel)
+      } catch (error) {
+        if (!isAppError(error, 'storage.locked')) throw error
+        onProgress?.({ type: 'log', level: 'warn', message: toAppError(error).message })
+        locked = true
+        continue
+      }
       removed.push(id)
       await repository.storage.remove(NOTES_FOLDER + id, cancel)
     }
@@ -66,6 +74,8 @@ export async function removeSnapshots(
       })
       return { removed, bytesFreed: 0 }
     }
+    // What stays needs its packs, which were not counted: another prune removes those of the others.
+    if (locked) return { removed, bytesFreed: 0 }
     const plan = await planPacks(indexed, used, options, cancel)
     const bytesFreed = await applyPlan(indexed, plan, lock, { clock, ...options })
     return { removed, bytesFreed }

@@ -67,6 +67,7 @@ export async function storeUnpacked(
   const { id, bytes } = encodeUnpacked(key, version, json)
   await storage.put(keyOfFile(kind, id), bytes, {
     storageClass: 'warm',
+    ...(kind === 'locks' && { lock: false }),
     ...(signal && { signal }),
     ...(onBytes && { onBytes }),
   })

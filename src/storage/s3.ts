@@ -12,6 +12,7 @@ import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { connect } from './s3/client.ts'
 import { download } from './s3/download.ts'
 import { listObjects, sweepUploads } from './s3/list.ts'
+import { destroyed, lockHeaders, objectLock } from './s3/lock.ts'
 import { upload, type Upload } from './s3/upload.ts'
 import { listVersions, type Versioned } from './s3/versions.ts'
 
@@ -55,7 +56,11 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
       objectName: root + key,
       key,
       tried: `store ${key} in ${name}`,
-      headers: { ...encryption, ...(classed ? { StorageClass: settings.storageClass as 'STANDARD' } : {}) },
+      headers: {
+        ...encryption,
+        ...(classed ? { StorageClass: settings.storageClass as 'STANDARD' } : {}),
+        ...lockHeaders(settings.objectLock, options.lock, clock.now()),
+      },
       checksums,
       partSize,
       concurrency: settings.uploadConcurrency ?? DEFAULT_CONCURRENCY,
@@ -137,6 +142,8 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
       },
       storageClasses: true,
       serverChecksums: checksums,
+      destroy: async (key, { signal } = {}) => destroyed(place, key, signal),
+      ...(settings.objectLock && { lock: objectLock(place, settings.objectLock, () => clock.now()) }),
     },
     put,
     async *get(key, options = {}) {

@@ -44,9 +44,17 @@ const S3_QUERY: Record<string, Reader> = {
   uploadConcurrency: count,
   checksums: flag,
   requesterPays: flag,
+  objectLock: lockOf,
   asOf: moment,
   connectTimeout: duration,
   idleTimeout: duration,
+}
+
+/** `governance,30d` */
+function lockOf(value: string, key: string): { mode: string; for: string } {
+  const [, mode, time] = /^(governance|compliance),(\d+[smhdwy]\w*)$/.exec(value) ?? []
+  if (mode !== undefined && time !== undefined) return { mode, for: time }
+  throw invalid(`${key} is ${JSON.stringify(value)}`, `Write ${key}=governance,30d or ${key}=compliance,30d.`)
 }
 
 const SFTP_QUERY: Record<string, Reader> = {

@@ -53,8 +53,11 @@ function mendTimes(answer: { body: Buffer }): void {
 
 const ULID = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** `versioned`: the bucket keeps what is replaced and deleted. */
-export async function startVersitygw({ versioned = false }: { versioned?: boolean } = {}): Promise<S3Server> {
+/** `versioned`: the bucket keeps what is replaced and deleted. `locking`: it has object lock too. */
+export async function startVersitygw({
+  versioned = false,
+  locking = false,
+}: { versioned?: boolean; locking?: boolean } = {}): Promise<S3Server> {
   const keys = { accessKeyId: 'holdfast', secretAccessKey: 'versitygw-secret-key' }
   const server = await startServer((port, folder) => {
     const [data, sidecar] = [join(folder, 'data'), join(folder, 'sidecar')]
@@ -72,13 +75,13 @@ export async function startVersitygw({ versioned = false }: { versioned?: boolea
         'posix',
         '--sidecar',
         sidecar,
-        ...(versioned ? ['--versioning-dir', versions] : []),
+        ...(versioned || locking ? ['--versioning-dir', versions] : []),
         data,
       ],
       env: { ROOT_ACCESS_KEY: keys.accessKeyId, ROOT_SECRET_KEY: keys.secretAccessKey },
     }
   })
-  return ready(server.port, keys, () => server.stop(), versioned)
+  return ready(server.port, keys, () => server.stop(), { versioned, locking })
 }
 
 /**
@@ -106,11 +109,11 @@ async function ready(
   port: number,
   keys: { accessKeyId: string; secretAccessKey: string },
   stop: () => Promise<void>,
-  versioned = false,
+  { versioned = false, locking = false } = {},
 ): Promise<S3Server> {
   const endpoint = `http://127.0.0.1:${port}`
   const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: keys })
-  await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+  await client.send(new CreateBucketCommand({ Bucket: BUCKET, ...(locking && { ObjectLockEnabledForBucket: true }) }))
   if (versioned)
     await client.send(
       new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration: { Status: 'Enabled' } }),

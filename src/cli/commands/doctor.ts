@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
+import { AppError } from '../../base/errors.ts'
 import { opening, withVault, type VaultOptions } from '../vault-options.ts'
-import type { DoctorCheck } from '../../operations/doctor.ts'
+import type { DoctorCheck } from '../../operations/doctor-check.ts'
 
 export function register(program: Command, context: Context): void {
   withVault(
@@ -10,7 +11,10 @@ export function register(program: Command, context: Context): void {
       .description('check this machine, the sources and the vaults; with the exact fix for what is wrong'),
   )
     .option('--quick', 'do not write to any vault')
-    .action(async (options: VaultOptions & { quick?: boolean }) => {
+    .option('--append-only', 'the credentials are not to destroy anything: tried on an object of its own')
+    .action(async (options: VaultOptions & { quick?: boolean; appendOnly?: boolean }) => {
+      if (options.appendOnly === true && options.quick === true)
+        throw new AppError('usage.invalid', '--append-only writes an object, --quick writes none')
       const app = await context.app()
       const { checkMachine, checkSource, checkVault } = await import('../../operations/doctor.ts')
       const { out, signal } = context
@@ -36,6 +40,7 @@ export function register(program: Command, context: Context): void {
       for (const name of vaults) {
         const found = await checkVault(name, async () => app.vault(name, opening(context, options)), {
           write: options.quick !== true && context.options.dryRun !== true,
+          appendOnly: options.appendOnly === true,
           signal,
         })
         checks.push(...found)

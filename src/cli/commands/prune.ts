@@ -3,6 +3,7 @@ import { AppError } from '../../base/errors.ts'
 import { formatSize, parseSize } from '../../base/units.ts'
 import type { Retention } from '../../model/retention.ts'
 import type { Vault } from '../../model/vault.ts'
+import { toldOf } from '../../operations/locks.ts'
 import type { PruneItem, PruneLimits, PrunePlan } from '../../operations/prune.ts'
 import type { Context } from '../context.ts'
 import { table } from '../output.ts'
@@ -59,6 +60,7 @@ interface Task {
 async function prune(context: Context, jobs: string[], options: PruneOptions): Promise<void> {
   const app = await context.app()
   const { planPrune, applyPrune } = await import('../../operations/prune.ts')
+  const { keepLocks } = await import('../../operations/locks.ts')
   const { recorded } = await import('../../operations/recorder.ts')
   const total: PrunePlan = { keep: [], remove: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
   const limits = limitsOf(options)
@@ -74,8 +76,10 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
           handle.stage('prune')
           await vault.tidy({ signal: handle.signal })
           const applied = await applyPrune(app.deps, vault, planned, { handle, signal: handle.signal, ...limits })
+          const released = await keepLocks(app.deps, vault, handle)
+          if (released !== undefined) applied.bytesFreed = released.bytes
           handle.run.summary = { removed: applied.remove.map(({ id }) => id), bytes_freed: applied.bytesFreed }
-          return applied
+          return released === undefined ? applied : { ...applied, released }
         },
       )
       if (error !== undefined) throw error
@@ -85,6 +89,8 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
     total.remove.push(...plan.remove)
     if (plan.log !== undefined) total.log = [...(total.log ?? []), ...plan.log]
     total.bytesFreed += plan.bytesFreed
+    if (plan.locked !== undefined) total.locked = plan.locked
+    if (plan.released !== undefined) total.released = plan.released
   }
   const shape = ({ id, job, reasons }: PruneItem): Record<string, unknown> => ({ id, job, reasons })
   context.out.result(
@@ -94,6 +100,8 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
       log: (total.log ?? []).map(({ job, segments }) => ({ job, segments: segments.length })),
       applied: total.applied,
       bytes_freed: total.bytesFreed,
+      ...(total.locked && { locked: { mode: total.locked.mode, until: total.locked.until } }),
+      ...(total.released && { released: total.released }),
     },
     () => text(context, total),
   )
@@ -183,5 +191,11 @@ function text({ out }: Context, plan: PrunePlan): string {
     ({ job, segments }) =>
       `\n${plan.applied ? 'removed' : 'would remove'} ${segments.length} pieces of the log of ${job}`,
   )
-  return `${table(['', 'ID', 'JOB', 'STORED', 'WHY'], rows, [3])}\n${verb}, kept ${plan.keep.length}${log.join('')}`
+  const { mode, until } = plan.locked ?? {}
+  const locked =
+    until === undefined
+      ? ''
+      : `\nwhat is removed stays locked (${mode}) and is paid for until ${until.toISOString().slice(0, 10)} at the latest; \`asOf\` reads it`
+  const released = plan.released === undefined ? '' : `\n${toldOf(plan.released)}`
+  return `${table(['', 'ID', 'JOB', 'STORED', 'WHY'], rows, [3])}\n${verb}, kept ${plan.keep.length}${log.join('')}${locked}${released}`
 }

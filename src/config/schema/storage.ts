@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { count, flag, path, port, secret, settings, size, text, traits } from './fields.ts'
+import { duration, count, flag, path, port, secret, settings, size, text, traits } from './fields.ts'
 
 const QUOTED = 'must be permissions such as "0640", in quotes: without them 0640 is read as a decimal number'
 
@@ -44,6 +44,12 @@ const s3 = settings({
   uploadConcurrency: count('Parts of one upload at a time.').optional(),
   checksums: flag('Send and check CRC32 sums; false for services that refuse them.').optional(),
   requesterPays: flag('Whoever asks pays, as the owner of the bucket wants it.').optional(),
+  objectLock: settings({
+    mode: z.enum(['governance', 'compliance']).describe('Who may end a lock before its time: some, or nobody.'),
+    for: duration('How long what is stored or still needed is locked.'),
+  })
+    .describe('Objects cannot be destroyed; the bucket needs versioning and object lock.')
+    .optional(),
   asOf: z.iso
     .datetime({ offset: true })
     .describe('A versioned bucket as it was at this moment; for reading only.')

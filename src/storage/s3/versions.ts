@@ -15,9 +15,12 @@ export interface Versioned extends StoredObject {
 
 type Marker = Pick<ListObjectVersionsCommandInput, 'KeyMarker' | 'VersionIdMarker'>
 
-interface Entry {
+/** A version of an object, or the marker of its deletion. */
+export interface Entry {
   name: string
+  id: string
   at: number
+  latest: boolean
   /** Undefined: it was deleted. */
   version?: ObjectVersion
 }
@@ -29,6 +32,15 @@ export async function* listVersions(
   asOf: Date,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Versioned> {
+  for await (const group of listAllVersions(place, prefix, signal)) yield* chosen(group, place.root, asOf)
+}
+
+/** Of each object its versions and markers, the newest first. */
+export async function* listAllVersions(
+  place: Place,
+  prefix: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Entry[]> {
   const { connection, bucket, root, name } = place
   const tried = `list the versions in ${name}`
   let marker: Marker | undefined = {}
@@ -41,7 +53,7 @@ export async function* listVersions(
     })
     for (const entry of merged(page.Versions ?? [], page.DeleteMarkers ?? [])) {
       if (group[0] !== undefined && group[0].name !== entry.name) {
-        yield* chosen(group, root, asOf)
+        yield latestFirst(group)
         group = []
       }
       group.push(entry)
@@ -51,20 +63,34 @@ export async function* listVersions(
         ? { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker }
         : undefined
   }
-  yield* chosen(group, root, asOf)
+  if (group.length > 0) yield latestFirst(group)
 }
+
+/** The one that counts now first, then by time; what servers tell of one second is left in their order. */
+const latestFirst = (group: readonly Entry[]): Entry[] =>
+  group.toSorted((a, b) => Number(b.latest) - Number(a.latest) || b.at - a.at)
 
 /** By name, and as listed within one: the service gives versions and deletions apart, each in its order. */
 function merged(versions: ObjectVersion[], markers: DeleteMarkerEntry[]): Entry[] {
   const byName = new Map<string, Entry[]>()
   const names = [...versions, ...markers].flatMap(({ Key }) => Key ?? [])
   for (const name of names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) byName.set(name, [])
-  for (const version of versions)
-    byName.get(version.Key ?? '')?.push({ name: version.Key ?? '', at: version.LastModified?.getTime() ?? 0, version })
-  for (const { Key = '', LastModified } of markers)
-    byName.get(Key)?.push({ name: Key, at: LastModified?.getTime() ?? 0 })
+  for (const version of versions) byName.get(version.Key ?? '')?.push({ ...entryOf(version), version })
+  for (const marker of markers) byName.get(marker.Key ?? '')?.push(entryOf(marker))
   return [...byName.values()].flat()
 }
+
+const entryOf = ({
+  Key = '',
+  VersionId = 'null',
+  LastModified,
+  IsLatest,
+}: ObjectVersion | DeleteMarkerEntry): Entry => ({
+  name: Key,
+  id: VersionId,
+  at: LastModified?.getTime() ?? 0,
+  latest: IsLatest === true,
+})
 
 /** The newest that is not later; of one second rather what is there than that it is not. */
 function* chosen(group: readonly Entry[], root: string, asOf: Date): Generator<Versioned> {

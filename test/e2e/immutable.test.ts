@@ -1,0 +1,146 @@
+/** Vaults whose objects are locked, and credentials that may only add: by the command line, on a real server. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { s3 } from '../../src/storage/s3.ts'
+import { listAll } from '../../src/operations/storage-promises.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
+import { noVersitygw, startVersitygw } from '../servers/s3-servers.ts'
+import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
+
+const FOR_MS = 12_000
+const LOCK = `objectLock=governance,${FOR_MS / 1000}s`
+
+for (const format of ['archive', 'repository'])
+  test(
+    `driver:s3-versitygw: ${format}: what backups need stays locked, what was pruned goes when its lock is over`,
+    { skip: noVersitygw },
+    async (t) => {
+      const server = await startVersitygw({ locking: true })
+      t.after(() => server.stop())
+      const cli = holdfast(scratch(t))
+      const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+      const vault = `${server.url.replace('?', `/${format}?`)}&${LOCK}`
+      const good = async (...args: string[]): Promise<string> => {
+        const { code, stdout, stderr } = await cli.run(args, { env })
+        assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
+        return stdout
+      }
+      const backup = async (content: Buffer): Promise<Record<string, unknown>> => {
+        writeFileSync(join(cli.dir, 'data/a'), content)
+        const args = ['backup', 'data', '--to', vault, '--format', format, '--json']
+        return summary(await good(...args, ...(format === 'archive' ? ['--type', 'full'] : [])))
+      }
+      mkdirSync(join(cli.dir, 'data'))
+      await backup(randomBytes(300_000))
+      const storage = s3({ ...server.settings, prefix: format, objectLock: { mode: 'governance', for: '12s' } })
+      const left = async (): Promise<number> => {
+        let least = Infinity
+        for (const { key } of await listAll(storage, '')) {
+          const until = await storage.can.lock?.until(key)
+          least = Math.min(least, (until?.getTime() ?? 0) - Date.now())
+        }
+        return least
+      }
+      assert.ok((await left()) > 5000, 'all that is in the vault is locked')
+      await sleep(FOR_MS / 3)
+      await backup(randomBytes(300_000))
+      assert.ok((await left()) > FOR_MS / 2, 'what the first backup needs was renewed')
+
+      const plan = JSON.parse(await good('prune', '--vault', vault, '--keep-last', '1', '--dry-run', '--json')) as {
+        locked?: { mode: string }
+      }
+      assert.equal(plan.locked?.mode, 'governance')
+      assert.match(
+        await good('prune', '--vault', vault, '--keep-last', '1'),
+        /removed 1 backups, 0 B freed, kept 1\nwhat is removed stays locked \(governance\) .*\n0 old versions removed for good/,
+      )
+      await good('verify', 'latest', '--level', format === 'archive' ? 'V1' : 'V2', '--vault', vault)
+      await sleep(FOR_MS + 1000)
+      const later = await good('prune', '--vault', vault, '--keep-last', '1')
+      const [, count, size] =
+        /(\d+) old versions removed for good, ([\d.]+) KiB freed/.exec(later) ?? assert.fail(later)
+      assert.ok(Number(count) >= 3 && Number(size) > 290, later)
+      await good('verify', 'latest', '--level', format === 'archive' ? 'V1' : 'V2', '--vault', vault)
+      await storage.close()
+    },
+  )
+
+test(
+  'driver:s3-versitygw: doctor proves by trying that what is locked cannot be destroyed, and says what is missing',
+  { skip: noVersitygw },
+  async (t) => {
+    const locking = await startVersitygw({ locking: true })
+    const plain = await startVersitygw()
+    t.after(() => Promise.all([locking.stop(), plain.stop()]))
+    const cli = holdfast(scratch(t))
+    mkdirSync(join(cli.dir, 'data'))
+    for (const [server, mode, wanted] of [
+      [locking, 'compliance', ['true ', 'true compliance', 'true refused, compliance']],
+      // The key of the server's owner may end a lock of governance.
+      [locking, 'governance', ['true ', 'true governance', 'false an object was destroyed before its time']],
+      [plain, 'compliance', ['false ', 'false compliance', 'false ']],
+    ] as const) {
+      const place = server.url.replace('?', '/doctor?')
+      const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+      const vault = `${place}&objectLock=${mode},1d`
+      const made = await cli.run(['backup', 'data', '--to', server === locking ? vault : place], { env })
+      assert.equal(made.code, 0, made.stderr)
+      const { stdout } = await cli.run(['doctor', '--vault', vault, '--json'], { env })
+      // versitygw creates nothing anew on condition where something was deleted; AWS does.
+      const checks = lines(stdout).filter(({ name }) => /versioning|object lock|is locked/.test(String(name)))
+      const found = checks.map(({ ok, detail }) => `${String(ok)} ${String(detail)}`)
+      for (const [i, one] of wanted.entries()) assert.ok(found[i]?.startsWith(one), `${mode}: ${found.join(' | ')}`)
+      for (const { ok, fix } of checks) assert.equal(ok === false, fix !== undefined)
+    }
+  },
+)
+
+test(
+  'driver:s3-versitygw: credentials that may not delete suffice for backups, and doctor --append-only proves it',
+  { skip: noVersitygw },
+  async (t) => {
+    const server = await startVersitygw()
+    const proxy = await startFaultProxy(server.endpoint)
+    t.after(async () => {
+      await proxy.stop()
+      await server.stop()
+    })
+    const body = '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+    proxy.script = ({ method, path }) =>
+      method === 'DELETE' || /[?&]delete\b/.test(path) ? { status: 403, body } : undefined
+    const cli = holdfast(scratch(t))
+    mkdirSync(join(cli.dir, 'data'))
+    const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+    for (const format of ['archive', 'repository']) {
+      const whole = server.url.replace('?', `/${format}?`)
+      const vault = whole.replace(server.endpoint, proxy.origin)
+      for (const content of ['one', 'two', 'three']) {
+        writeFileSync(join(cli.dir, 'data/a'), content)
+        const { code, stderr } = await cli.run(['backup', 'data', '--to', vault, '--format', format], { env })
+        assert.equal(code, 0, stderr)
+      }
+      const proved = await cli.run(['doctor', '--vault', vault, '--append-only'], { env })
+      assert.match(proved.stdout, /✓ .*cannot destroy what is stored \(tried\) — refused/)
+      assert.equal(proved.code, 0, proved.stdout)
+      const other = await cli.run(['doctor', '--vault', whole, '--append-only', '--json'], { env })
+      assert.equal(other.code, 1)
+      const wrong = lines(other.stdout).filter(({ ok }) => ok === false)
+      assert.match(String(wrong[0]?.['detail']), /was destroyed/)
+      // Whoever may delete cleans up what they left.
+      const { code, stderr } = await cli.run(['prune', '--vault', whole, '--keep-last', '1'], { env })
+      assert.equal(code, 0, stderr)
+      const storage = s3({ ...server.settings, prefix: format })
+      const rest = (await listAll(storage, '')).map(({ key }) => key)
+      assert.deepEqual(
+        rest.filter((key) => /^(?:locks|\.holdfast\/leases)\//.test(key)),
+        [],
+        rest.join('\n'),
+      )
+      await storage.close()
+    }
+  },
+)

@@ -31,7 +31,7 @@ export async function checkLock(area: string, storage: Storage, signal?: AbortSi
     const fix = 'turn it on for the bucket, or leave objectLock out of the settings'
     return [
       { area, name: keeps, ok: state.versions, detail: '', ...(!state.versions && { fix }) },
-      { area, name: locks, ok: state.locks, detail: `${lock.mode}`, ...(!state.locks && { fix }) },
+      { area, name: locks, ok: state.locks, detail: lock.mode, ...(!state.locks && { fix }) },
     ]
   } catch (error) {
     return [failed(area, locks, toAppError(error))]

@@ -13,6 +13,7 @@ import { AppError } from './base/errors.ts'
 import { createLog, type Log } from './base/log.ts'
 import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
+import { postgresCatalogue } from './catalogue/postgres.ts'
 import { sqliteCatalogue } from './catalogue/sqlite.ts'
 import { tolerantCatalogue } from './catalogue/tolerant.ts'
 import { treeIndexes } from './catalogue/tree-index.ts'
@@ -356,12 +357,10 @@ function runLog(log: Log, id: string): RunLog {
 }
 
 function openCatalogue({ server }: Settings, clock: Clock): Catalogue {
-  const { catalogue, dataDir } = server
+  const { catalogue, dataDir, keyFile } = server
   if (catalogue === 'memory') return sqliteCatalogue(':memory:', clock)
   if (catalogue === 'sqlite') return sqliteCatalogue(resolve(dataDir, 'catalogue.db'), clock)
-  throw new AppError('config.invalid', 'a catalogue in PostgreSQL does not work yet in this version', {
-    hint: 'Set server.catalogue to sqlite.',
-  })
+  return postgresCatalogue(catalogue, clock, keyFile ?? resolve(dataDir, 'server.key'))
 }
 
 /** A vault that no configuration names. New ones are archives until the repository engine is there. */

@@ -32,7 +32,7 @@ export function openDatabase(path: string | Buffer, options: DatabaseSyncOptions
 }
 
 /** All of it or nothing, begun as a writer at once. */
-export function transaction<T>(database: Database, work: () => T): T {
+export function transaction<T>(database: Pick<Database, 'exec' | 'isTransaction'>, work: () => T): T {
   database.exec('BEGIN IMMEDIATE')
   try {
     const result = work()

@@ -1,5 +1,5 @@
 /** Users, sessions and tokens in the SQLite catalogue. */
-import { transaction, type Database } from '../base/sqlite.ts'
+import { transaction, type Database } from './database.ts'
 import type { AccessStore, ApiToken, Role, Scope, Session, User, UserSecret } from '../model/access.ts'
 import type { Seal } from './seal.ts'
 

@@ -1,5 +1,5 @@
 /** Figures of all jobs by two scans, kept until something changes. */
-import type { Database } from '../base/sqlite.ts'
+import type { Database } from './database.ts'
 import type { ProofLevel } from '../model/backup.ts'
 import type { JobFigures, RunMark, VaultFigures } from '../model/board.ts'
 import type { RunStatus } from '../model/run.ts'
@@ -19,8 +19,9 @@ interface BackupRow {
   time: number
   level: ProofLevel | null
   proved: string | null
-  source: number | null
-  stored: number | null
+  /** A text in PostgreSQL. */
+  source: number | string | null
+  stored: number | string | null
 }
 
 const SIZES = 20
@@ -123,12 +124,12 @@ function count(figures: JobFigures, row: BackupRow): void {
   const vault: VaultFigures = figures.vaults.get(row.vault) ?? { backups: 0, storedBytes: 0 }
   figures.vaults.set(row.vault, vault)
   vault.backups += 1
-  vault.storedBytes += row.stored ?? 0
+  vault.storedBytes += Number(row.stored ?? 0)
   vault.newest = figures.newest = new Date(row.time)
   figures.backups += 1
-  figures.sourceBytes += row.source ?? 0
-  figures.storedBytes += row.stored ?? 0
-  if (row.source !== null) figures.sizes = [...figures.sizes, row.source].slice(-SIZES)
+  figures.sourceBytes += Number(row.source ?? 0)
+  figures.storedBytes += Number(row.stored ?? 0)
+  if (row.source !== null) figures.sizes = [...figures.sizes, Number(row.source)].slice(-SIZES)
   if (row.level === null || row.proved === null || row.level < 'V3') return
   const proof = { level: row.level, at: new Date(row.proved), backup: row.id }
   for (const one of [vault, figures]) if (one.proof === undefined || one.proof.at <= proof.at) one.proof = proof

@@ -1,7 +1,7 @@
 /** Incidents in the SQLite catalogue. */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
-import { transaction, type Database } from '../base/sqlite.ts'
+import { transaction, type Database } from './database.ts'
 import type { Finding, Incident, IncidentStore } from '../model/incident.ts'
 
 type Row = { body: string }

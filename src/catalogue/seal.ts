@@ -1,11 +1,12 @@
 /** Secrets at rest in the catalogue: AES-256-GCM with a key in a file beside it. */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { AppError, errno } from '../base/errors.ts'
 
 export interface Seal {
   seal(value: unknown): Uint8Array
+  /** Tells this key from another one, and nothing else of it. */
+  mark(): string
   /** Throws `catalogue.failed` when the key is another one, or the bytes were changed. */
   open(bytes: Uint8Array): unknown
 }
@@ -14,12 +15,12 @@ const NONCE = 12
 const TAG = 16
 const KEY = 32
 
-/** The key is made at the first use. */
-export function sealOf(catalogue: string): Seal {
+/** The key in `file` is made at the first use; without a file it is one of this process. */
+export function sealOf(file: string | undefined): Seal {
   let key: Buffer | undefined
-  const file = catalogue === ':memory:' ? undefined : join(dirname(catalogue), 'server.key')
   const theKey = (): Buffer => (key ??= file === undefined ? randomBytes(KEY) : keyOf(file))
   return {
+    mark: () => createHash('sha256').update('holdfast seal').update(theKey()).digest('hex'),
     seal(value) {
       const nonce = randomBytes(NONCE)
       const cipher = createCipheriv('aes-256-gcm', theKey(), nonce)

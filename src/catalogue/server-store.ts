@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { toAppError } from '../base/errors.ts'
-import { transaction, type Database } from '../base/sqlite.ts'
+import { transaction, type Database } from './database.ts'
 import type { AccessStore, AuditEntry, AuditStore } from '../model/access.ts'
 import type {
   AnswerStore,
@@ -15,6 +15,7 @@ import type {
   StoredEvent,
 } from '../model/server-store.ts'
 import { accessStore } from './access.ts'
+import { storable } from './storable.ts'
 import type { Seal } from './seal.ts'
 
 export function serverStore(database: Database, clock: Clock, seal: Seal): ServerStore {
@@ -178,8 +179,11 @@ function auditStore(database: Database): AuditStore {
     append({ at, actor, action, object, detail, address = null }) {
       transaction(database, () => {
         const before = (sql.last.get() as { hash: string } | undefined)?.hash ?? ''
-        const row = { at: at.getTime(), actor, action, object, detail: JSON.stringify(detail), address }
-        sql.insert.run(row.at, actor, action, object, row.detail, address, hashOf(before, row))
+        // The hash is of what will be read.
+        const texts = [actor, action, object, JSON.stringify(detail)].map(storable) as [string, string, string, string]
+        const [who, what, of, more] = texts
+        const row = { at: at.getTime(), actor: who, action: what, object: of, detail: more, address }
+        sql.insert.run(row.at, ...texts, address, hashOf(before, row))
       })
     },
     list({ before, actor, action, limit }) {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { processIdentity, processState, type ProcessIdentity } from '../base/process-identity.ts'
-import { transaction, type Database } from '../base/sqlite.ts'
+import { transaction, type Database } from './database.ts'
 import type {
   Claim,
   NewSlot,

@@ -33,6 +33,8 @@ export interface ServerSettings {
   listen: string
   dataDir: string
   catalogue: string
+  /** Of what is sealed in it; `server.key` in the data folder by default. Machines that share a catalogue share the key. */
+  keyFile?: string
   /** Runs at a time in this process. */
   concurrency: number
   /** What jobs may ask for. */

@@ -21,7 +21,14 @@ const oidc = settings({
 export const server = settings({
   listen: text('HOST:PORT of the web page and the API.').default('127.0.0.1:3000'),
   dataDir: path('The catalogue, run logs, locks and caches.').optional(),
-  catalogue: text('sqlite, or a postgres:// URL.').default('sqlite'),
+  catalogue: z
+    .string()
+    .regex(/^(?:sqlite|memory|postgres(?:ql)?:\/\/.+)$/, 'must be sqlite or a postgres:// URL')
+    .describe('sqlite, or a postgres:// URL: then schedulers and workers on several machines share it.')
+    .default('sqlite'),
+  keyFile: path(
+    'The key that secrets in the catalogue are sealed with; server.key in the data folder by default. Machines that share a catalogue need the same.',
+  ).optional(),
   concurrency: count('Runs at a time in one process.').default(2),
   labels: texts('What jobs may ask of a worker.').default([]),
   roots: z

@@ -19,8 +19,24 @@ const CAMPAIGNS: Record<string, [rounds: number, run: Campaign]> = {
     200,
     async (dir, rounds) => {
       const { serviceSweep } = await import('../test/faults/service-sweep.ts')
-      const done = await serviceSweep(dir, rounds, console.log)
+      const done = await serviceSweep(dir, rounds, { log: console.log })
       return `${done.kills} killed, ${done.slots} due times: ${done.done} done, ${JSON.stringify(done.others)}; nothing overlapped, every backup is there`
+    },
+  ],
+  /** The same over PostgreSQL, with four workers. */
+  shared: [
+    200,
+    async (dir, rounds) => {
+      const { serviceSweep } = await import('../test/faults/service-sweep.ts')
+      const { startPostgres } = await import('../test/servers/postgres.ts')
+      const { sweptCatalogue } = await import('../test/support/catalogues.ts')
+      const server = await startPostgres()
+      try {
+        const done = await serviceSweep(dir, rounds, { log: console.log, catalogue: sweptCatalogue(server) })
+        return `${done.kills} times something was killed, crashed or cut, ${done.slots} due times: ${done.done} done, ${JSON.stringify(done.others)}; nothing overlapped, every backup is there`
+      } finally {
+        await server.stop()
+      }
     },
   ],
   repository: [

@@ -1,6 +1,6 @@
 /**
- * Two schedulers and two workers on one catalogue, any of them killed at random moments and started again: every due time
- * runs exactly once or is accounted for, no job overlaps itself, no lease survives its owner, no backup is lost. The
+ * Two schedulers and two workers on one catalogue (four where it is PostgreSQL), any of them killed at random moments and
+ * started again, PostgreSQL too, or its connections cut: every due time runs exactly once or is accounted for, no job overlaps itself, no lease survives its owner, no backup is lost. The
  * suite runs it short, `npm run campaign -- service` long.
  */
 import assert from 'node:assert/strict'
@@ -38,23 +38,38 @@ const JOBS = ['a', 'b', 'c']
 /** Each begin and end of a run's work, told by its own hook: a line is written at once and whole. */
 const TELL = (word: string): string => `echo "${word} $HOLDFAST_JOB" >> told`
 
+/** A catalogue on a server that can be hurt. */
+export interface SweptCatalogue {
+  url: string
+  crash(): Promise<void>
+  cut(): void
+}
+
 export async function serviceSweep(
   dir: string,
   rounds: number,
-  log: (text: string) => void = () => {},
+  { log = () => {}, catalogue }: { log?: (text: string) => void; catalogue?: SweptCatalogue } = {},
 ): Promise<ServiceSweepResult> {
   const hf = holdfast(dir)
   for (const job of JOBS) plant(dir, { [`${job}/file`]: `content of ${job}` })
-  configure(dir, true)
+  configure(dir, true, catalogue)
   const start = (role: string): ReturnType<Holdfast['start']> => hf.start([role])
-  const roles = ['scheduler', 'scheduler', 'worker', 'worker']
+  const workers = catalogue === undefined ? ['worker', 'worker'] : ['worker', 'worker', 'worker', 'worker']
+  const roles = ['scheduler', 'scheduler', ...workers]
   const processes = roles.map(start)
   let kills = 0
   try {
     await firstRun(hf)
     while (kills < rounds) {
       await sleep(randomInt(100, 3500))
-      const victim = randomInt(roles.length)
+      const victim = randomInt(roles.length + (catalogue === undefined ? 0 : 2))
+      if (catalogue !== undefined && victim >= roles.length) {
+        kills += 1
+        log(`${kills}/${rounds} ${victim === roles.length ? 'crashed PostgreSQL' : 'cut all connections'}`)
+        if (victim === roles.length) await catalogue.crash()
+        else catalogue.cut()
+        continue
+      }
       processes[victim]?.child.kill('SIGKILL')
       await processes[victim]?.ended
       kills += 1
@@ -65,11 +80,11 @@ export async function serviceSweep(
     for (const { child } of processes) child.kill('SIGTERM')
     await Promise.all(processes.map(async ({ ended }) => ended))
   }
-  await finish(hf, dir)
+  await finish(hf, dir, catalogue)
   return { kills, ...(await look(hf, dir)) }
 }
 
-function configure(dir: string, scheduled: boolean): void {
+function configure(dir: string, scheduled: boolean, catalogue: SweptCatalogue | undefined): void {
   const jobs = JOBS.map(
     (job, n) => `  ${job}:
     source: { type: files, paths: [./${job}] }
@@ -79,7 +94,7 @@ function configure(dir: string, scheduled: boolean): void {
   )
   writeFileSync(
     join(dir, 'holdfast.yaml'),
-    `vaults: { v: { storage: ./vault, format: archive } }\nserver: { dataDir: ./state }\njobs:\n${jobs.join('\n')}\n`,
+    `vaults: { v: { storage: ./vault, format: archive } }\nserver: { dataDir: ./state, catalogue: '${catalogue?.url ?? 'sqlite'}' }\njobs:\n${jobs.join('\n')}\n`,
   )
 }
 
@@ -91,8 +106,8 @@ async function firstRun(hf: Holdfast): Promise<void> {
 }
 
 /** Nothing more becomes due; what was left is made up for. */
-async function finish(hf: Holdfast, dir: string): Promise<void> {
-  configure(dir, false)
+async function finish(hf: Holdfast, dir: string, catalogue: SweptCatalogue | undefined): Promise<void> {
+  configure(dir, false, catalogue)
   const last = hf.start(['server', '--listen', '127.0.0.1:0'])
   try {
     for (let waited = 0; ; waited += 500) {
@@ -132,7 +147,7 @@ async function look(hf: Holdfast, dir: string): Promise<Omit<ServiceSweepResult,
   for (const { state } of slots) if (state !== 'done') others[state] = (others[state] ?? 0) + 1
   if (twice.length > 0) others['good, and made again as their worker died before it could say so'] = twice.length
   assert.deepEqual(
-    Object.keys(others).filter((state) => state === 'queued' || state === 'failed'),
+    slots.filter(({ state }) => state === 'queued' || state === 'failed'),
     [],
   )
   return { slots: slots.length, done: done.length, others }

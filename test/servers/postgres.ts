@@ -1,5 +1,5 @@
 /** A throw-away PostgreSQL cluster from Debian, as an unprivileged user, on a random port of loopback. */
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -36,6 +36,8 @@ export interface PostgresServer {
   ca: string
   /** Runs SQL as the superuser, gives what it prints. */
   sql(database: string, text: string): string
+  /** Kills it, and starts it again: it recovers as after a power failure. */
+  crash(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -59,11 +61,13 @@ export async function startPostgres(BIN = DEBIAN): Promise<PostgresServer> {
   const secure = ['ssl=on', `ssl_key_file=${key}`, `ssl_cert_file=${ca}`]
   // The wheel's server knows no TLS.
   const settings = ['listen_addresses=127.0.0.1', 'fsync=off', ...(BIN === DEBIAN ? secure : [])]
-  const child = spawn(
-    join(BIN, 'postgres'),
-    ['-D', data, '-p', String(port), '-k', '', ...settings.flatMap((setting) => ['-c', setting])],
-    { ...as, env, stdio: 'ignore' },
-  )
+  const start = (): ChildProcess =>
+    spawn(
+      join(BIN, 'postgres'),
+      ['-D', data, '-p', String(port), '-k', '', ...settings.flatMap((setting) => ['-c', setting])],
+      { ...as, env, stdio: 'ignore' },
+    )
+  let child = start()
   const sql = (database: string, text: string): string =>
     execFileSync(join(BIN, 'psql'), ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database], {
       input: text,
@@ -71,19 +75,30 @@ export async function startPostgres(BIN = DEBIAN): Promise<PostgresServer> {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...env, PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'admin', PGPASSWORD: PASSWORD },
     }).trim()
-  for (let tries = 0; ; tries += 1) {
-    try {
-      sql('postgres', 'select 1')
-      break
-    } catch (error) {
-      if (tries > 100) throw error
-      await new Promise((resolve) => setTimeout(resolve, 100))
+  const answering = async (): Promise<void> => {
+    for (let tries = 0; ; tries += 1) {
+      // Its backends may not have seen yet that their parent is gone.
+      if (child.exitCode !== null) child = start()
+      try {
+        sql('postgres', 'select 1')
+        return
+      } catch (error) {
+        if (tries > 100) throw error
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
     }
   }
+  await answering()
   return {
     port,
     ca,
     sql,
+    async crash() {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      child = start()
+      await answering()
+    },
     async stop() {
       child.kill('SIGINT')
       if (child.exitCode === null) await once(child, 'exit')

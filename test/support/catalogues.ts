@@ -6,9 +6,23 @@ import type { Clock } from '../../src/base/clock.ts'
 import { postgresCatalogue } from '../../src/catalogue/postgres.ts'
 import type { Catalogue } from '../../src/model/catalogue.ts'
 import { PASSWORD, type PostgresServer } from '../servers/postgres.ts'
+import type { SweptCatalogue } from '../faults/service-sweep.ts'
 import { scratch } from './holdfast.ts'
 
 let made = 0
+
+/** For the campaign that hurts it. */
+export function sweptCatalogue(server: PostgresServer): SweptCatalogue {
+  return {
+    url: catalogueUrl(server),
+    crash: async () => server.crash(),
+    cut: () =>
+      void server.sql(
+        'postgres',
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'holdfast'`,
+      ),
+  }
+}
 
 export function catalogueUrl(server: PostgresServer): string {
   made += 1

@@ -41,7 +41,6 @@ const listening = (command: Command): Command =>
 async function serve(context: Context, name: string, parts: Parts, listen: string | undefined): Promise<void> {
   const app = await context.app()
   const { out, signal } = context
-  refuseShared(app)
   if (parts.worker && context.env['HOLDFAST_MODE']) await provePlaces(context, app)
   const { runService } = await import('../../service.ts')
   const { startServer } = await import('../../http/server.ts')
@@ -106,11 +105,4 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function refuseShared({ settings }: App): void {
-  if (settings.server.catalogue !== 'sqlite' && settings.server.catalogue !== 'memory')
-    throw new AppError('config.invalid', 'a catalogue in PostgreSQL does not work yet in this version', {
-      hint: 'Set server.catalogue to sqlite: several processes on one machine may share it.',
-    })
 }

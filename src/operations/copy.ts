@@ -9,6 +9,8 @@ import { readerOfStream } from '../base/reader.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Entry, RestoredEntry, SourceEntry } from '../model/entry.ts'
 import type { Vault } from '../model/vault.ts'
+import { copyLane, type LaneCopied } from './lane-copy.ts'
+import { laneOf } from './segments.ts'
 import { recorded, type Deps, type Recorded } from './recorder.ts'
 
 /** In the summary of a run: the vault and the backup that it copied, as `VAULT/ID`. */
@@ -18,6 +20,14 @@ export interface CopyResult {
   copy?: Backup
   /** The other vault has it: same job, host, source and time. */
   skipped: boolean
+  /** What came of the log that brings it forward. */
+  log?: LaneCopied
+}
+
+export interface CopyOptions {
+  signal?: AbortSignal
+  /** Whoever copies many brings the log once: see `copyLane`. */
+  withoutLog?: boolean
 }
 
 export async function copy(
@@ -25,18 +35,20 @@ export async function copy(
   from: Vault,
   backup: Backup,
   to: Vault,
-  cancel: { signal?: AbortSignal } = {},
+  { withoutLog = false, ...cancel }: CopyOptions = {},
 ): Promise<Recorded<CopyResult>> {
   return recorded(deps, { kind: 'copy', job: backup.job, vault: to.name, ...cancel }, async (handle) => {
     const options = { signal: handle.signal }
     const { job, host = '', source, paths, tags, time } = backup
     handle.run.summary = { [COPY_OF]: `${from.name}/${backup.id}` }
     if (from === to) throw new AppError('usage.invalid', `${backup.id} is in ${to.name}: name another vault`)
+    const log = async (): Promise<{ log?: LaneCopied }> =>
+      withoutLog || laneOf(backup) === undefined ? {} : { log: await copyLane(from, job, to, options) }
     const there = await to.backups(options)
     if (
       there.some((other) => other.job === job && other.host === backup.host && other.time.getTime() === time.getTime())
     )
-      return { skipped: true }
+      return { skipped: true, ...(await log()) }
     handle.stage('copy', `${backup.id} to ${to.name}`)
     await to.tidy(options)
     const scratch = mkdtempSync(join(tmpdir(), 'holdfast-copy-'))
@@ -50,6 +62,7 @@ export async function copy(
         host,
         time,
         type: 'full',
+        ...(backup.labels && { labels: backup.labels }),
         reading: { entries: () => inPathOrder(from, backup.id, scratch, options), close: async () => {} },
         onProgress: handle.onProgress,
       })
@@ -57,7 +70,7 @@ export async function copy(
       // What must not be pruned there must not be pruned here.
       if (backup.hold === true) await to.annotate(outcome.backup.id, { hold: true })
       deps.catalogue.saveBackup(outcome.backup)
-      return { copy: outcome.backup, skipped: false }
+      return { copy: outcome.backup, skipped: false, ...(await log()) }
     } finally {
       rmSync(scratch, { recursive: true, force: true })
     }

@@ -225,6 +225,19 @@ test(
     assert.equal(base?.proof.level, 'V5')
     assert.equal((await prove(-1, '--before', shown.events[0]?.id ?? '')).code, 4)
 
+    // A copy in another vault comes forward to the same moments.
+    const copied = await hf.run(['copy', '--all', '--vault', 'v', '--to', './second'])
+    assert.equal(copied.code, 0, copied.stderr)
+    const moved = join(place(hf.dir, 'moved'), 'data')
+    const before = ['restore', '--vault', './second', '--before', shown.events[0]?.id ?? '', '--to', moved]
+    const done = await hf.run(before)
+    assert.equal(done.code, 0, done.stderr)
+    const second = copyOf(moved)
+    second.start()
+    await until('promotion', async () => second.sql('select pg_is_in_recovery()') === 'f')
+    assert.equal(second.sql('select count(*) from gone'), '5000')
+    second.stop()
+
     // What cannot be reached is refused before anything is written.
     for (const at of ['2020-01-01T00:00:00Z', '2100-01-01T00:00:00Z', '0/1', 'FF/0', 'xid:1', 'name:nothing']) {
       const refused = await hf.run(['restore', '--at', at, '--to', join(hf.dir, `refused-${at.replaceAll(/\W/g, '')}`)])

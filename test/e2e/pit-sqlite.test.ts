@@ -35,6 +35,8 @@ function writing(file: string, from: number): { rows: Written[]; stop: () => Pro
   }
 }
 
+const second = { env: { HOLDFAST_PASSWORD: 'x' } }
+
 test('SQLite: every moment is restored while another process writes, also over kills of the lane and of its log', async (t) => {
   const hf = holdfast(scratch(t, 'pit'))
   const file = join(hf.dir, 'shop.db')
@@ -57,8 +59,8 @@ jobs: { shop: { source: { type: sqlite, file: ${file} }, vaults: [v] } }
     await lane.ended
     lane = await startLane(hf, 'shop')
   }
-  const there = Date.now()
-  await until('the lane again', async () => Date.parse((await timelineOf(hf, 'shop')).windows[0]?.to ?? '') > there)
+  const again = Date.now()
+  await until('the lane again', async () => Date.parse((await timelineOf(hf, 'shop')).windows[0]?.to ?? '') > again)
   // Others put the log into the database and begin it anew: with the lane there, nothing is lost.
   for (let n = 0; n < 20; n += 1) {
     database.exec('pragma wal_checkpoint(passive)')
@@ -108,6 +110,20 @@ jobs: { shop: { source: { type: sqlite, file: ${file} }, vaults: [v] } }
   }
   assert.ok(exact >= 20, `${unseen} moments lay in the time when the lane was killed`)
   assert.equal((await restored('latest'))?.count, rows.length)
+  // In another vault, of the other format, it is the same.
+  assert.equal((await hf.run(['init', './second', '--format', 'repository'], second)).code, 0)
+  const copied = await hf.run(['copy', '--job', 'shop', '--to', './second'], second)
+  assert.equal(copied.code, 0, copied.stderr)
+  assert.match(copied.stdout, /the log of shop/)
+  const twice = await hf.run(['copy', '--job', 'shop', '--to', './second'], second)
+  assert.equal(twice.code, 0, twice.stderr)
+  const moved = join(hf.dir, 'moved.db')
+  const there = ['restore', '--vault', './second', '--job', 'shop', '--at', 'latest', '--to', `sqlite:${moved}`]
+  assert.equal((await hf.run(there, second)).code, 0)
+  {
+    using copy = new DatabaseSync(moved)
+    assert.equal(copy.prepare('select count(*) as count from t').get()?.['count'], rows.length)
+  }
   const claim = `select count(*) = ${rows.length} from t`
   const proved = await hf.run(['verify', 'shop', '--at', 'latest', '--level', 'V5', '--assert', claim])
   assert.equal(proved.code, 0, proved.stdout + proved.stderr)

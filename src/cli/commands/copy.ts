@@ -3,6 +3,7 @@ import type { App, VaultOpening } from '../../app.ts'
 import { isAppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
 import type { Vault } from '../../model/vault.ts'
+import { LANE_LABEL } from '../../operations/segments.ts'
 import type { Context } from '../context.ts'
 import { compressionOf } from './backup.ts'
 import { findBackup, openVaults, opening, withFilter, type VaultOptions } from '../vault-options.ts'
@@ -47,6 +48,16 @@ async function copyCommand(context: Context, references: string[], options: Copy
         if (options.job === undefined || backup.job === options.job) chosen.push({ vault, backup })
     }
   }
+  const logs = new Map<Vault, Set<string>>()
+  for (const { vault, backup } of chosen)
+    if (backup.labels?.[LANE_LABEL] !== undefined) logs.set(vault, (logs.get(vault) ?? new Set()).add(backup.job))
+  if (options.all === true || references.length === 0)
+    for (const vault of await openVaults(context, options)) {
+      if (vault === target || vault.name === options.to) continue
+      // A log that holds copies needs no backup.
+      for (const job of await vault.lanes.jobs({ signal }))
+        if (options.job === undefined || options.job === job) logs.set(vault, (logs.get(vault) ?? new Set()).add(job))
+    }
   const { copy } = await import('../../operations/copy.ts')
   for (const { vault, backup } of chosen) {
     if (dryRun || target === undefined) {
@@ -55,7 +66,7 @@ async function copyCommand(context: Context, references: string[], options: Copy
       out.print(`would copy ${backup.id} to ${to}`)
       continue
     }
-    const { run, result, error } = await copy(app.deps, vault, backup, target, { signal })
+    const { run, result, error } = await copy(app.deps, vault, backup, target, { signal, withoutLog: true })
     out.settle()
     out.line({
       message_type: 'summary',
@@ -72,6 +83,24 @@ async function copyCommand(context: Context, references: string[], options: Copy
         `${out.paint('green', '✓')} ${backup.id} → ${target.name}  ${result.copy.id}, ${formatSize(result.copy.storedBytes)}`,
       )
   }
+  for (const [vault, jobs] of logs) for (const job of jobs) await copyLog(context, vault, job, target)
+}
+
+async function copyLog(
+  { out, signal, options }: Context,
+  vault: Vault,
+  job: string,
+  target: Vault | undefined,
+): Promise<void> {
+  if (options.dryRun === true || target === undefined) {
+    out.print(`would copy the log of ${job} that goes with it`)
+    return
+  }
+  const { copyLane } = await import('../../operations/lane-copy.ts')
+  const { segments, bytes } = await copyLane(vault, job, target, { signal })
+  out.line({ message_type: 'log', job, segments, bytes })
+  if (segments > 0)
+    out.print(`${out.paint('green', '✓')} the log of ${job} → ${target.name}  ${segments} pieces, ${formatSize(bytes)}`)
 }
 
 /** Made on first use, but not by a dry run. */

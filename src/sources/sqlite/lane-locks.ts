@@ -5,11 +5,11 @@ import { openDatabase, type Database } from '../../base/sqlite.ts'
 
 /** How long others may lock the database before that is a fault. */
 export const BUSY_MS = 20_000
-const BUSY_LOOK_MS = 3
+export const BUSY_LOOK_MS = 3
 
 export interface Holder {
-  /** Nobody else writes from here on, for so long at most. Waits its turn. */
-  lock(ms: number, signal: AbortSignal): Promise<void>
+  /** Nobody else writes from here on, for so long at most. False: somebody else has the lock. */
+  lock(ms: number): boolean
   /** Nobody has written since `lock`. */
   locked(): boolean
   /** Puts the log into the database, as far as other readers let it. Tells whether that was done wholly. Locked only. */
@@ -69,9 +69,15 @@ export function hold(path: string): Holder {
     if (writer.isOpen && writer.isTransaction) writer.exec('rollback')
   }
   return {
-    async lock(ms, signal) {
-      await whileBusy(path, () => writer.exec('begin immediate'), signal)
+    lock(ms) {
+      try {
+        writer.exec('begin immediate')
+      } catch (error) {
+        if (isBusy(error)) return false
+        throw error
+      }
       timer = setTimeout(unlock, ms)
+      return true
     },
     locked: () => writer.isTransaction,
     settle() {

@@ -16,7 +16,7 @@ import {
   type LaneReading,
   type LaneSource,
 } from '../../model/lane.ts'
-import { BUSY_MS, hold, whileBusy, type Holder } from './lane-locks.ts'
+import { BUSY_LOOK_MS, BUSY_MS, hold, whileBusy, type Holder } from './lane-locks.ts'
 import {
   copyRecord,
   endOfWal,
@@ -233,7 +233,12 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
      * for that, a moment, or another time is tried.
      */
     async function* turn(ms: number): AsyncGenerator<LanePiece, boolean> {
-      await holder.lock(ms, ended)
+      for (const until = Date.now() + BUSY_MS; !holder.lock(ms);) {
+        if (Date.now() > until) return false
+        // What is committed meanwhile is seen as soon as ever.
+        if (place !== undefined && Date.now() - looked >= LOOK_MS) yield* fresh().found
+        await sleep(BUSY_LOOK_MS, undefined, { signal: ended })
+      }
       try {
         let more = place !== undefined
         while (more) {

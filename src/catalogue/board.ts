@@ -66,7 +66,7 @@ export function boardOf(database: Database): (since: Date) => Map<string, JobFig
       board.set(job, figures)
       return figures
     }
-    for (const row of sql.recent.iterate(since.getTime()) as IterableIterator<unknown>) {
+    for (const row of sql.recent.iterate(since.getTime())) {
       const run = markOf(row as RunRow)
       const figures = of((row as RunRow).job)
       figures.recent.push(run)
@@ -78,8 +78,7 @@ export function boardOf(database: Database): (since: Date) => Map<string, JobFig
       figures.lastRun ??= lastOf(job, false)
       figures.lastGood ??= lastOf(job, true)
     }
-    for (const row of sql.backups.iterate() as IterableIterator<unknown>)
-      count(of((row as BackupRow).job), row as BackupRow)
+    for (const row of sql.backups.iterate()) count(of((row as BackupRow).job), row as BackupRow)
     const now = performance.now()
     kept = { event, since: since.getTime(), until: now + REST * (now - begun), board }
     return markOpen(board)

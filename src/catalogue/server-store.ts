@@ -140,9 +140,7 @@ function answerStore(database: Database, clock: Clock): AnswerStore {
   }
   return {
     get(actor, key) {
-      const row = sql.get.get(actor, key) as unknown as
-        | (Omit<StoredAnswer, 'headers'> & { headers: string })
-        | undefined
+      const row = sql.get.get(actor, key) as (Omit<StoredAnswer, 'headers'> & { headers: string }) | undefined
       return row && { ...row, headers: JSON.parse(row.headers) as StoredAnswer['headers'] }
     },
     save: (actor, key, { request, status, body, headers }) =>
@@ -193,7 +191,7 @@ function auditStore(database: Database): AuditStore {
     check() {
       let before = ''
       let entries = 0
-      for (const row of sql.all.iterate() as IterableIterator<unknown>) {
+      for (const row of sql.all.iterate()) {
         const entry = row as AuditRow
         entries += 1
         // Numbers run from 1 without a gap, as nothing is ever deleted.

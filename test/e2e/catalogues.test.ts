@@ -328,9 +328,8 @@ function promises(name: string, skip: string | undefined, open: (t: TestContext,
       catalogue.saveUsage('main', { at: day(1), bytes: 1, objects: 1 })
       definitions.save('job', 'web', {})
       catalogue.service.pause('web/backup', day(9))
-      const [{ id = '' } = {}] = catalogue.incidents.review('web', [
-        { kind: 'failure', job: 'web', message: 'x' },
-      ]).opened
+      const [opened] = catalogue.incidents.review('web', [{ kind: 'failure', job: 'web', message: 'x' }]).opened
+      const id = opened?.id ?? ''
       catalogue.incidents.review('web', [])
       assert.deepEqual(
         events.after(start, 100).map(({ type, key }) => `${type} ${key}`),

@@ -126,13 +126,13 @@ test('Poly1305 gives the sums of RFC 8439 and of a slow twin, at every length', 
   }
 })
 
-test('the committed engine.wasm is what its source builds', () => {
+test('the committed WebAssembly is what its sources build', () => {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-wasm-'))
   try {
-    const built = join(dir, 'engine.wasm')
-    const done = spawnSync(process.execPath, [join(import.meta.dirname, '../../scripts/build-wasm.ts'), built])
+    const done = spawnSync(process.execPath, [join(import.meta.dirname, '../../scripts/build-wasm.ts'), dir])
     assert.equal(done.status, 0, done.stderr.toString())
-    assert.ok(readFileSync(built).equals(readFileSync(join(import.meta.dirname, 'engine.wasm'))))
+    for (const name of ['engine.wasm', 'scrypt.wasm'])
+      assert.ok(readFileSync(join(dir, name)).equals(readFileSync(join(import.meta.dirname, name))), name)
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }

@@ -1,14 +1,12 @@
 /** Files in `keys/`: the master key, sealed under a password. docs/formats/repository.md §2. */
-import { randomBytes, scrypt, type BinaryLike } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { userName } from '../base/user.ts'
-import { promisify } from 'node:util'
 import { AppError } from '../base/errors.ts'
 import { concat, utf8, type Bytes } from '../base/bytes.ts'
 import { seal, sealKey, unseal, RAW_KEY_LENGTH } from './crypto.ts'
+import { scryptKey, type ScryptCost } from './scrypt.ts'
 import { countIn, damaged, isObject, parseObject, textIn, type JsonObject } from './parse.ts'
-
-const derive = promisify<BinaryLike, BinaryLike, number, object, Buffer>(scrypt)
 
 const SALT_LENGTH = 64
 /** N and r as restic's calibration chooses them; p makes it about half a second. */
@@ -29,19 +27,12 @@ export interface KeyFile {
   data: Uint8Array
 }
 
-interface Scrypt {
-  N: number
-  r: number
-  p: number
-}
-
-async function userKey(password: string, salt: Uint8Array, { N, r, p }: Scrypt): Promise<Buffer> {
-  return derive(utf8(password), salt, RAW_KEY_LENGTH, { N, r, p, maxmem: 128 * N * r + 128 * r * p + 1024 * 1024 })
-}
+const userKey = async (password: string, salt: Uint8Array, cost: ScryptCost): Promise<Buffer> =>
+  scryptKey(utf8(password), salt, RAW_KEY_LENGTH, cost)
 
 let calibrated: Promise<number> | undefined
 
-/** p such that one guess costs about half a second here. */
+/** p such that one guess costs about half a second here, by the code that most who guess would use: one lane after the other. */
 async function calibrate(): Promise<number> {
   const started = performance.now()
   await userKey('calibration', randomBytes(SALT_LENGTH), { ...COST, p: 1 })

@@ -63,7 +63,6 @@ export async function repositoryBackup(context: BackupContext, request: BackupRe
       level: 'info',
       message: 'there is no snapshot of these paths yet: all is read',
     })
-  await lock.confirmed
   const outcome = await write(context, indexed, lock, parent, request)
   const message = `requests to the storage: ${requestsText(counts)}`
   request.onProgress?.({ type: 'log', level: 'info', message, fields: { ...counts } })
@@ -103,6 +102,7 @@ async function write(
     clock,
     ...cancel,
     onBytes: (bytes) => progress.stored(bytes),
+    allowed: lock.confirmed,
     assertAllowed: () => lock.assertHeld(),
   })
   const settings: Omit<WriterSettings, 'type'> = {
@@ -129,6 +129,7 @@ async function write(
     await store.end()
     request.onProgress?.({ type: 'stage', stage: 'commit' })
     throwIfAborted(signal)
+    await lock.confirmed
     lock.assertHeld()
     const snapshot = snapshotOf(context, request, parent, progress, trees.tree as string)
     const [data, meta] = [lanes.counts, treeWriter.counts]

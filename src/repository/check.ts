@@ -28,9 +28,14 @@ export async function examine(
     damage: [],
     notes: [],
   }
-  const used = await usedPacks(repository, snapshots, result, options)
   const findings: Findings = { examined: new Set(), badBlobs: new Set() }
-  const bad = await checkPacks(repository, used, depth, result, options, findings)
+  const marking = usedPacks(repository, snapshots, result, options)
+  // Of a whole vault all packs are read, by threads, while trees are read here.
+  const checking = options.wholeVault === true ? Promise.resolve(new Set<number>()) : marking
+  const packs = checking.then((used) => checkPacks(repository, used, depth, result, options, findings))
+  await Promise.allSettled([marking, packs])
+  await marking
+  const bad = await packs
   if (bad.size > 0) await tellPaths(repository, snapshots, bad, findings, result, options)
   result.ok = result.damage.length === 0
   return result

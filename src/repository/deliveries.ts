@@ -42,8 +42,8 @@ interface Use {
   position: number
 }
 
-export class Deliveries {
-  readonly #repository: IndexedRepository
+export class Deliveries implements AsyncDisposable {
+  readonly repository: IndexedRepository
   readonly #cancel: Cancel
   readonly #threads: RestoreThreads
   #waiting: Delivery[] = []
@@ -55,14 +55,19 @@ export class Deliveries {
   #failure: unknown
 
   constructor(repository: IndexedRepository, cancel: Cancel) {
-    this.#repository = repository
+    this.repository = repository
     this.#cancel = cancel
     this.#threads = new RestoreThreads(repository, cancel)
   }
 
+  /** So many files are wanted: threads begin to start while other things are waited for. */
+  expect(files: number): void {
+    if (files >= FIRST_WINDOW) this.#threads.start()
+  }
+
   /** The entries of a content that can be delivered; undefined where only reading it slowly can tell what is wrong. */
   entriesOf(content: readonly string[], size: number): number[] | undefined {
-    const { index } = this.#repository
+    const { index } = this.repository
     const entries: number[] = []
     let total = 0
     for (const id of content) {
@@ -97,7 +102,7 @@ export class Deliveries {
   }
 
   /** What is on its way ends; what waits fails. */
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#failure ??= new AppError('run.cancelled', 'cancelled')
     await Promise.allSettled(this.#running)
     for (const delivery of this.#waiting.splice(0)) {
@@ -120,7 +125,7 @@ export class Deliveries {
     this.#uses = this.#parts = 0
     try {
       for (const wanted of this.#windows(deliveries))
-        for (const range of planRanges(this.#repository.index, wanted, this.#threads.range)) await this.#send(range)
+        for (const range of planRanges(this.repository.index, wanted, this.#threads.range)) await this.#send(range)
     } catch (error) {
       this.#failure ??= error
       // What was not sent, or not all of it, is ended by `close`.
@@ -131,7 +136,7 @@ export class Deliveries {
 
   /** Uses by blob. A file of very many parts goes through several windows. */
   *#windows(deliveries: readonly Delivery[]): Generator<Map<number, Use[]>> {
-    const { index } = this.#repository
+    const { index } = this.repository
     let wanted = new Map<number, Use[]>()
     let count = 0
     for (const delivery of deliveries) {
@@ -188,7 +193,7 @@ export class Deliveries {
   /** A blob that is damaged where it was read first: from any place that has it. */
   async #again(entry: number, use: Use, settled: Set<Use>): Promise<void> {
     try {
-      putBlob(await readBlob(this.#repository, 'data', this.#repository.index.idOf(entry), this.#cancel), placeOf(use))
+      putBlob(await readBlob(this.repository, 'data', this.repository.index.idOf(entry), this.#cancel), placeOf(use))
       this.#settle(use, settled)
     } catch (error) {
       if (isAppError(error) && !isAppError(error, 'backup.damaged')) throw error

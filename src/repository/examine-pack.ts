@@ -1,5 +1,5 @@
 /** One pack as it was read: its name, its header, and each of its blobs. What a thread does; shares the index alone. */
-import { hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { BlobIndex } from './blob-index.ts'
 import { opens } from './blob.ts'
 import { SEAL_OVERHEAD, unseal, type SealKey } from './crypto.ts'
@@ -20,32 +20,94 @@ export interface PackVerdict {
   bad: number[]
 }
 
-export function examinePack(key: SealKey, index: BlobIndex, bytes: Uint8Array, task: PackTask): PackVerdict {
-  const { entries, blobs } = task
-  const whole = hash('sha256', bytes, 'hex') === task.id
-  if (!blobs) return { problem: whole ? undefined : 'has other bytes than were written', bad: [] }
+/** Gives bytes that are used before the next ones are asked for; undefined when they are not there. */
+export type ReadRange = (start: number, length: number) => Uint8Array | undefined
+
+/** What is read at once stays in the processor's cache for all that is done with it. */
+const WINDOW = 1024 * 1024
+const OTHER_BYTES = 'has other bytes than were written'
+
+/** Undefined when not all of it can be read. */
+export function examinePack(
+  key: SealKey,
+  index: BlobIndex,
+  { read, size }: { read: ReadRange; size: number },
+  task: PackTask,
+): PackVerdict | undefined {
+  const blobs = task.blobs ? placed(index, task.entries) : []
+  const sum = createHash('sha256')
   const bad: number[] = []
-  for (const entry of entries) {
-    const { offset, length, uncompressedLength } = index.place(entry)
-    const compressed = uncompressedLength > 0
-    const contentLength = compressed ? uncompressedLength : length - SEAL_OVERHEAD
-    const id = Buffer.from(index.idOf(entry), 'hex')
-    if (!opens(key, bytes.subarray(offset, offset + length), { id, contentLength, compressed })) bad.push(entry)
+  let next = 0
+  for (let start = 0; start < size;) {
+    const inWindow: PlacedBlob[] = []
+    let end = start
+    for (let blob = blobs[next]; blob !== undefined; blob = blobs[next]) {
+      if (end > start && blob.offset + blob.length - start > WINDOW) break
+      next += 1
+      // No pack of anybody has blobs that overlap, or reach past its end.
+      if (blob.offset < end || blob.offset + blob.length > size) bad.push(blob.entry)
+      else {
+        inWindow.push(blob)
+        end = blob.offset + blob.length
+      }
+    }
+    if (blobs[next] === undefined) end = Math.max(end, Math.min(size, start + WINDOW))
+    const bytes = read(start, end - start)
+    if (bytes === undefined) return undefined
+    sum.update(bytes)
+    for (const { entry, offset, length } of inWindow)
+      if (!opensAt(key, index, entry, bytes.subarray(offset - start, offset - start + length))) bad.push(entry)
+    start = end
   }
-  if (!whole) return { problem: 'has other bytes than were written', bad }
+  const whole = sum.digest('hex') === task.id
+  if (!whole || !task.blobs) return { problem: whole ? undefined : OTHER_BYTES, bad }
   if (bad.length > 0) return { problem: `holds ${bad.length} blobs that are not what they were`, bad }
-  return { problem: headerProblem(key, index, bytes, entries), bad }
+  return headerProblem(key, index, { read, size }, task.entries)
 }
 
-function headerProblem(key: SealKey, index: BlobIndex, bytes: Uint8Array, entries: Uint32Array): string | undefined {
-  const range = headerRange(bytes.subarray(-4), bytes.length)
-  const plain = range && unseal(key, bytes.subarray(range.start, range.end))
+interface PlacedBlob {
+  entry: number
+  offset: number
+  length: number
+}
+
+/** In the order in which they lie there. */
+function placed(index: BlobIndex, entries: Uint32Array): PlacedBlob[] {
+  const blobs = Array.from(entries, (entry): PlacedBlob => {
+    const { offset, length } = index.place(entry)
+    return { entry, offset, length }
+  })
+  return blobs.sort((a, b) => a.offset - b.offset)
+}
+
+function opensAt(key: SealKey, index: BlobIndex, entry: number, sealed: Uint8Array): boolean {
+  const { length, uncompressedLength } = index.place(entry)
+  const compressed = uncompressedLength > 0
+  const contentLength = compressed ? uncompressedLength : length - SEAL_OVERHEAD
+  return opens(key, sealed, { id: Buffer.from(index.idOf(entry), 'hex'), contentLength, compressed })
+}
+
+function headerProblem(
+  key: SealKey,
+  index: BlobIndex,
+  { read, size }: { read: ReadRange; size: number },
+  entries: Uint32Array,
+): PackVerdict | undefined {
+  const unreadable: PackVerdict = { problem: 'has a header that cannot be read', bad: [] }
+  if (size < 4) return unreadable
+  const tail = read(size - 4, 4)
+  const range = tail && headerRange(tail, size)
+  if (range === undefined) return tail && unreadable
+  const sealed = read(range.start, range.end - range.start)
+  if (sealed === undefined) return undefined
+  const plain = unseal(key, sealed)
   const listed = plain && parseHeader(plain)
-  if (listed === undefined) return 'has a header that cannot be read'
+  if (listed === undefined) return unreadable
   const known = new Map([...entries].map((entry) => [index.place(entry).offset, entry]))
   const same = listed.every(({ offset, id, length }) => {
     const entry = known.get(offset)
     return entry !== undefined && index.idOf(entry) === id && index.place(entry).length === length
   })
-  return same && listed.length === known.size ? undefined : 'has a header that differs from the index'
+  const problem = same && listed.length === known.size ? undefined : 'has a header that differs from the index'
+  return { problem, bad: [] }
 }

@@ -5,7 +5,7 @@ import { AppError, isAppError } from '../base/errors.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { Cancel } from '../model/vault.ts'
 import type { ExamineReply, ExamineRequest, ExamineStart } from './examine-worker.ts'
-import { examinePack, type PackTask, type PackVerdict } from './examine-pack.ts'
+import { examinePack, type PackTask, type PackVerdict, type ReadRange } from './examine-pack.ts'
 import { keyOfFile } from './ids.ts'
 import { inParallel, type IndexedRepository } from './repository.ts'
 
@@ -39,8 +39,9 @@ export async function examinePacks(
   const start: ExamineStart = { key: repository.key.raw, index: repository.index.memory }
   const readers = Array.from({ length: width }, (): Reader => ({
     worker: total < INLINE_BYTES ? undefined : new Worker(WORKER, { workerData: start, resourceLimits: LIMITS }),
-    memory: new SharedArrayBuffer(Math.min(USUAL, Math.max(...packs.map(({ size }) => size), 1))),
+    memory: undefined,
   }))
+  const largest = packs.reduce((most, { size }) => Math.max(most, size), 1)
   const free = [...readers]
   try {
     await inParallel(packs, width, async ({ number, size }) => {
@@ -52,7 +53,9 @@ export async function examinePacks(
           entries: entries.get(number) ?? new Uint32Array(0),
           blobs: options.blobs,
         }
-        const verdict = await readAndExamine(repository, reader, task, size, options)
+        const verdict =
+          (await examineFile(repository, reader, task, size)) ??
+          (await readAndExamine(repository, reader, task, Math.max(size, Math.min(USUAL, largest)), options))
         options.onPack(number, verdict, size)
       } finally {
         free.push(reader)
@@ -65,7 +68,18 @@ export async function examinePacks(
 
 interface Reader {
   worker: Worker | undefined
-  memory: SharedArrayBuffer
+  memory: SharedArrayBuffer | undefined
+}
+
+/** Read by the thread itself, where it can. Undefined when it cannot, or not all of it. */
+async function examineFile(
+  { storage }: IndexedRepository,
+  { worker }: Reader,
+  task: PackTask,
+  length: number,
+): Promise<PackVerdict | undefined> {
+  if (worker === undefined || storage.fileOf === undefined) return undefined
+  return ask(worker, { path: storage.fileOf(keyOfFile('data', task.id)), length, task })
 }
 
 async function readAndExamine(
@@ -75,7 +89,7 @@ async function readAndExamine(
   size: number,
   { signal }: Cancel,
 ): Promise<PackVerdict> {
-  if (reader.memory.byteLength < size) reader.memory = new SharedArrayBuffer(size)
+  if (reader.memory === undefined || reader.memory.byteLength < size) reader.memory = new SharedArrayBuffer(size)
   const { memory, worker } = reader
   const into = new Uint8Array(memory)
   let length = 0
@@ -90,7 +104,16 @@ async function readAndExamine(
     if (!isAppError(error, 'storage.not-found', 'storage.truncated')) throw error
     return { problem: error.message, bad: [...task.entries] }
   }
-  if (worker === undefined) return examinePack(key, index, into.subarray(0, length), task)
+  const read: ReadRange = (start, count) => into.subarray(start, start + count)
+  const verdict =
+    worker === undefined
+      ? examinePack(key, index, { read, size: length }, task)
+      : await ask(worker, { memory, length, task })
+  if (verdict === undefined) throw new AppError('internal.bug', 'a checking thread gave no verdict')
+  return verdict
+}
+
+async function ask(worker: Worker, request: ExamineRequest): Promise<PackVerdict | undefined> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void =>
       reject(new AppError('internal.bug', 'a checking thread failed', { cause: error }))
@@ -100,7 +123,7 @@ async function readAndExamine(
       if ('error' in reply) fail(new Error(reply.error))
       else resolve(reply.verdict)
     })
-    worker.postMessage({ memory, length, task } satisfies ExamineRequest)
+    worker.postMessage(request)
   })
 }
 

@@ -25,6 +25,8 @@ const KEEP_MS = 10_000
 export interface PackStoreOptions extends Cancel {
   clock: Clock
   onBytes?: (bytes: number) => void
+  /** Nothing is written before it resolves. */
+  allowed: Promise<void>
   /** Called before each write: throws when we may no longer write. */
   assertAllowed: () => void
 }
@@ -48,6 +50,7 @@ export class PackStore {
     this.#repository = repository
     this.#options = options
     this.#flushed = options.clock.monotonic()
+    options.allowed.catch((error: unknown) => this.fail(error))
   }
 
   /** `release` is called when the memory of the pack is not needed any more. */
@@ -131,7 +134,8 @@ export class PackStore {
 
   async #put({ id, memory, size, header, entries }: FullPack, type: BlobType): Promise<void> {
     const { storage, packs, index } = this.#repository
-    const { signal, onBytes, assertAllowed, clock } = this.#options
+    const { signal, onBytes, allowed, assertAllowed, clock } = this.#options
+    await allowed
     assertAllowed()
     await storage.put(keyOfFile('data', id), memory.subarray(0, size), {
       ...(signal && { signal }),

@@ -135,7 +135,8 @@ async function repack(
 ): Promise<void> {
   const { index, key, packs, storage } = repository
   const cancel: Cancel = signal ? { signal } : {}
-  const store = new PackStore(repository, { clock, ...cancel, assertAllowed: () => lock.assertHeld() })
+  const allowed = lock.confirmed
+  const store = new PackStore(repository, { clock, ...cancel, allowed, assertAllowed: () => lock.assertHeld() })
   const settings = { key, index, level: undefined, verify: false }
   const writers = {
     data: new PackWriter({ ...settings, type: 'data' }, store.memory('data')),

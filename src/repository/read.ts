@@ -6,7 +6,7 @@ import { displayPath, isUnder } from '../base/paths.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { Entry, RestoredEntry } from '../model/entry.ts'
 import type { Cancel, EntrySelection, OpenOptions } from '../model/vault.ts'
-import { Deliveries } from './deliveries.ts'
+import type { Deliveries } from './deliveries.ts'
 import { entryOfNode } from './entry-node.ts'
 import type { TreeNode } from './node.ts'
 import { damaged } from './parse.ts'
@@ -127,26 +127,11 @@ export async function* readEntries(
 
 /** An entry whose blobs no index knows is told before it is given; what turns out to be damaged rejects as it is read. */
 export async function* openEntries(
-  repository: IndexedRepository,
-  tree: string,
-  options: OpenOptions,
-): AsyncGenerator<RestoredEntry> {
-  const { signal } = options
-  const deliveries = new Deliveries(repository, signal ? { signal } : {})
-  try {
-    yield* openWith(deliveries, repository, tree, options)
-    await deliveries.end()
-  } finally {
-    await deliveries.close()
-  }
-}
-
-async function* openWith(
   deliveries: Deliveries,
-  repository: IndexedRepository,
   tree: string,
   options: OpenOptions,
 ): AsyncGenerator<RestoredEntry> {
+  const { repository } = deliveries
   const { onUnreadable, signal } = options
   const cancel = signal ? { signal } : {}
   const told = onUnreadable && ((error: AppError, path: string): void => onUnreadable(error, displayPath(path)))
@@ -172,6 +157,7 @@ async function* openWith(
     const busy = deliveries.next()
     if (busy !== undefined) await busy
   }
+  await deliveries.end()
 }
 
 /** One blob ahead of the consumer. */

@@ -6,6 +6,8 @@ import { pbkdf2Sync, scrypt, type BinaryLike } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Bytes } from '../base/bytes.ts'
 
 const derive = promisify<BinaryLike, BinaryLike, number, object, Buffer>(scrypt)
@@ -42,7 +44,7 @@ const PLACES = Array.from({ length: 16 }, (_, at) => at).sort((a, b) => ((a * 5)
 export async function scryptKey(password: Bytes, salt: Bytes, length: number, cost: ScryptCost): Promise<Buffer> {
   const { N, r, p } = cost
   const size = 128 * r
-  const mixer = p > 1 && N >= SLICE && 2 * (N + 2) * size <= MOST_MEMORY ? mixerOf(2 * (N + 2) * size) : undefined
+  let mixer = p > 1 && N >= SLICE && 2 * (N + 2) * size <= MOST_MEMORY ? mixerOf(2 * (N + 2) * size) : undefined
   if (mixer === undefined)
     return derive(password, salt, length, { ...cost, maxmem: 128 * N * r + 128 * r * p + 1024 * 1024 })
   const blocks = pbkdf2Sync(password, salt, 1, p * size, 'sha256')
@@ -51,7 +53,16 @@ export async function scryptKey(password: Bytes, salt: Bytes, length: number, co
     const pair = [lane, Math.min(lane + 1, p - 1)] as const
     await mixPair(mixer, N, pair.map((one) => blocks.subarray(one * size, (one + 1) * size)) as [Buffer, Buffer])
   }
+  mixer = undefined
+  collectNow()
   return pbkdf2Sync(password, blocks, 1, length, 'sha256')
+}
+
+/** Memory of WebAssembly goes when the collector finds that nobody has it, which would be long after the backup has begun. */
+function collectNow(): void {
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect === 'function') collect()
 }
 
 async function mixPair({ mixer, words }: { mixer: Mixer; words: Uint32Array }, N: number, pair: [Buffer, Buffer]) {

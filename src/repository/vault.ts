@@ -7,6 +7,7 @@ import type { Storage } from '../model/storage.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
 import { repositoryBackup, type BackupContext, type WriteOptions } from './backup.ts'
 import { examine } from './check.ts'
+import { Deliveries } from './deliveries.ts'
 import { isId } from './ids.ts'
 import { repositoryLanes } from './log-store.ts'
 import { keyRing } from './key-ring.ts'
@@ -92,12 +93,13 @@ export function vaultOf(
     return (loaded = await loadIndex(repository, cancel))
   }
 
-  /** So that nobody prunes what is being read. Where nothing can be written, reading goes on without. */
+  /**
+   * So that nobody prunes what is being read. Where nothing can be written, reading goes on without. What must be known first is
+   * read while the lock waits for its second look.
+   */
   async function readLock(cancel: Cancel): Promise<RepositoryLock | undefined> {
     try {
-      const lock = await lockRepository(repository, { exclusive: false, clock, ...cancel })
-      await lock.confirmed
-      return lock
+      return await lockRepository(repository, { exclusive: false, clock, ...cancel })
     } catch (error) {
       if (isAppError(error, 'storage.denied', 'storage.unsupported', 'storage.full')) return undefined
       throw error
@@ -118,25 +120,32 @@ export function vaultOf(
       yield* readEntries(await indexed(selection), snapshot.tree, selection)
     },
     async *open(id, how = {}) {
-      await using _lock = await readLock(how)
+      await using lock = await readLock(how)
       const { snapshot } = await find(id, how)
-      yield* openEntries(await indexed(how), snapshot.tree, how)
+      await using deliveries = new Deliveries(await indexed(how), how.signal ? { signal: how.signal } : {})
+      const { total_files_processed: files = 0 } = snapshot.summary ?? {}
+      if (how.transient === true && how.want === undefined && how.under === undefined) deliveries.expect(files)
+      await lock?.confirmed
+      yield* openEntries(deliveries, snapshot.tree, how)
     },
     async verify(id, level, how = {}) {
-      await using _lock = await readLock(how)
+      await using lock = await readLock(how)
       const stored = await find(id, how)
+      const index = await indexed(how)
+      await lock?.confirmed
       const depth = { V0: 'sizes', V1: 'packs', V2: 'blobs' } as const
-      const result = await examine(await indexed(how), [stored], depth[level], how)
+      const result = await examine(index, [stored], depth[level], how)
       for (const damage of result.damage) damage.backups = [id]
       return result
     },
     async check(how) {
-      await using _lock = await readLock(how)
+      await using lock = await readLock(how)
       const broken: string[] = []
       const onUnreadable = (what: string) => (id: string, error: AppError) =>
         broken.push(`${what}/${id}: ${error.message}`)
       const snapshots = await readSnapshots(repository, { ...how, onUnreadable: onUnreadable('snapshots') })
       const index = await loadIndex(repository, { ...how, onUnreadable: onUnreadable('index') })
+      await lock?.confirmed
       const depth = how.readData === true ? ((how.readDataShare ?? 1) < 1 ? 'packs' : 'blobs') : 'sizes'
       const result = await examine(index, snapshots, depth, { ...how, wholeVault: true })
       for (const text of broken) {

@@ -43,12 +43,12 @@ export async function removeSnapshots(
     if (going.has(id) && (await readNotes(repository, id, cancel)).hold === true)
       throw new AppError('backup.held', `${id} has a hold`)
   const indexed = await loadIndex(repository, cancel)
-  await lock.confirmed
   const { used, missing } = await markUsed(
     indexed,
     snapshots.filter(({ id }) => !going.has(id)).map(({ snapshot }) => snapshot.tree),
     cancel,
   )
+  await lock.confirmed
   const removed: string[] = []
   let locked = false
   try {

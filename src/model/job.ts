@@ -11,7 +11,7 @@ export interface Job {
   /** Names of configured vaults; each gets its own backup. */
   vaults: string[]
   /** How many of the vaults have to succeed, and how many are written at once; all of them, one after the other, by default. */
-  vaultStrategy?: { strategy: 'all' | 'any' | 'priority'; concurrency?: number }
+  vaultStrategy?: { strategy: 'all' | 'any' | 'priority'; concurrency?: number; read?: 'once' | 'each' }
   type: BackupType | 'auto'
   fullEvery?: string
   /** Checked and kept as it is; the scheduler reads it. */

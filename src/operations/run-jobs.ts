@@ -12,6 +12,7 @@ import { catchUp, missedBy } from './catch-up.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
 import type { PointTargets } from './point-order.ts'
+import { shareSource } from './shared-reading.ts'
 import { exclusively, statusOf, type Deps, type Recorded, type RunLog } from './recorder.ts'
 
 export interface Openers {
@@ -82,9 +83,12 @@ async function runJob(deps: Deps, job: Job, openers: Openers, options: RunJobsOp
       await runHooks(job.hooks.before, { job: job.name, event: 'before', runId: options.runId }, hooking)
       const source = await openers.source(job)
       const before = job.vaults.length > 1 ? deps.catalogue.runs({ job: job.name, kind: 'backup', limit: 1000 }) : []
-      results.push(
-        ...(await intoVaults(job, async (name) => intoVault(deps, job, name, source, openers, options), options)),
-      )
+      const into = readOnce(job)
+        ? intoAllAtOnce(source, { ...job, time: deps.clock.now() }, async (name, shared, time) =>
+            intoVault(deps, job, name, shared, openers, { ...options, time }),
+          )
+        : async (name: string) => intoVault(deps, job, name, source, openers, options)
+      results.push(...(await intoVaults(job, into, options)))
       await makeUpFor(deps, job, openers, { before, results, ...(options.signal && { signal: options.signal }) })
       const failed = results.find(({ error, madeUp }) => error !== undefined && madeUp !== true)
       const event = failed === undefined ? 'after' : 'failure'
@@ -137,12 +141,39 @@ async function onRefused(job: Job, run: Run, hooking: HookOptions): Promise<void
   )
 }
 
+/** All vaults at a time, unless fewer are wanted, or the first that works. */
+function readOnce({ vaults, vaultStrategy }: Job): boolean {
+  const { strategy = 'all', concurrency = vaults.length, read = 'once' } = vaultStrategy ?? {}
+  const distinct = new Set(vaults).size === vaults.length
+  return distinct && vaults.length > 1 && strategy !== 'priority' && concurrency >= vaults.length && read === 'once'
+}
+
+/** The backups of one reading have one time too: by it, a sibling is known for the same. */
+function intoAllAtOnce(
+  source: Source,
+  { vaults, time }: Pick<Job, 'vaults'> & { time: Date },
+  into: (name: string, source: Source, time: Date) => Promise<JobRun>,
+): (name: string) => Promise<JobRun> {
+  const shared = new Map(shareSource(source, vaults.length).map((one, i) => [vaults[i] ?? '', one]))
+  return async (name) => {
+    const one = shared.get(name)
+    if (one === undefined) throw new AppError('internal.bug', `${name} is no vault of this round`)
+    try {
+      return await into(name, one.source, time)
+    } finally {
+      one.leave()
+    }
+  }
+}
+
 /** `all`: each must succeed; `any`: one must; `priority`: one after the other until one does. */
 async function intoVaults(
-  { vaults, vaultStrategy: { strategy, concurrency = 1 } = { strategy: 'all' } }: Job,
+  job: Job,
   into: (name: string) => Promise<JobRun>,
   { signal }: RunJobsOptions,
 ): Promise<JobRun[]> {
+  const { vaults, vaultStrategy: { strategy, concurrency = 1 } = { strategy: 'all' } } = job
+  const atATime = strategy === 'priority' ? 1 : readOnce(job) ? vaults.length : concurrency
   const results: JobRun[] = []
   const waiting = vaults.map((name, index) => ({ name, index }))
   const done = ({ error }: JobRun): boolean => error === undefined
@@ -153,7 +184,7 @@ async function intoVaults(
       if (strategy === 'priority' && done(results[next.index] as JobRun)) return
     }
   }
-  await Promise.all(Array.from({ length: strategy === 'priority' ? 1 : concurrency }, work))
+  await Promise.all(Array.from({ length: atATime }, work))
   const made = results.filter((result) => result !== undefined)
   if (strategy === 'all' || !made.some(done)) return made
   return made.map((result) => (done(result) ? result : { ...result, madeUp: true }))
@@ -165,12 +196,12 @@ async function intoVault(
   name: string,
   source: Source,
   openers: Openers,
-  options: RunJobsOptions,
+  options: RunJobsOptions & { time?: Date },
 ): Promise<JobRun> {
   try {
     const vault = await openers.vault(name, job)
     const { timezone } = job.schedule ?? {}
-    const { trigger, signal } = options
+    const { trigger, signal, time } = options
     const id = job.vaults[0] === name ? options.runId : undefined
     const limits = openers.limits?.(name)
     const spec: BackupJob = {
@@ -186,6 +217,7 @@ async function intoVault(
       ...(timezone !== undefined && { timezone }),
       ...(limits && { limits }),
       ...(trigger && { trigger }),
+      ...(time && { time }),
       ...(id !== undefined && { runId: id }),
     }
     return { job: job.name, vault: vault.name, ...(await backup(deps, spec, vault, signal ? { signal } : {})) }

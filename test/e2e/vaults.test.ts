@@ -253,3 +253,43 @@ test('a round in which the source failed was missed by no vault, and a copy that
   assert.equal(await run(), 0)
   assert.deepEqual(await copies(), ['success', 'failed'])
 })
+
+test('the vaults of a job are fed by one reading of its source; one that fails leaves the others to go on', async (t) => {
+  const cli = holdfast(scratch(t))
+  const dump = join(cli.dir, 'dump.sh')
+  const program = `echo x >> ${join(cli.dir, 'count')}; head -c 20000000 /dev/urandom`
+  writeFileSync(dump, `#!/bin/sh\n${program}\n`, { mode: 0o755 })
+  const vaults = {
+    one: archive('./one'),
+    bad: BAD,
+    two: { ...archive('./two'), format: 'repository', password: 'open' },
+  }
+  const source = { type: 'command', command: [dump], name: 'dump' }
+  configured(cli, vaults, {
+    once: { source, vaults: ['one', 'bad', 'two'] },
+    each: { source, vaults: { strategy: 'all', members: ['one', 'two'], read: 'each' } },
+  })
+  const count = (): number => readFileSync(join(cli.dir, 'count'), 'utf8').length / 2
+  const { stdout } = await cli.run(['backup', 'once', '--json'])
+  const made = lines(stdout).filter((line) => line['message_type'] === 'summary')
+  assert.deepEqual(
+    made.map(({ vault, status }) => `${String(vault)} ${String(status)}`),
+    ['one success', 'bad failed', 'two success'],
+  )
+  assert.equal(count(), 1)
+  for (const vault of ['one', 'two'])
+    assert.equal((await cli.run(['restore', 'latest', '--vault', vault, '--to', `out-${vault}`])).code, 0)
+  const [one, two] = ['one', 'two'].map((vault) => {
+    const folder = join(cli.dir, `out-${vault}`)
+    const found = readdirSync(folder, { recursive: true, withFileTypes: true }).find((item) => item.isFile())
+    return readFileSync(join(found?.parentPath ?? '', found?.name ?? ''))
+  })
+  assert.equal(one?.length, 20_000_000)
+  assert.ok(two !== undefined && one?.equals(two), 'both have the very same')
+  const times = await Promise.all(
+    ['one', 'two'].map(async (vault) => (await cli.json<{ time: string }[]>(['list', '--vault', vault]))[0]?.time),
+  )
+  assert.equal(times[0], times[1])
+  assert.equal((await cli.run(['backup', 'each'])).code, 0)
+  assert.equal(count(), 3)
+})

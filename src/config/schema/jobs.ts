@@ -88,7 +88,16 @@ export const job = settings({
       settings({
         strategy: z.enum(['all', 'any', 'priority']).default('all').describe('Which vaults have to succeed.'),
         members: z.array(z.string().min(1)).min(1).describe('Names of vaults, the preferred one first.'),
-        concurrency: z.number().int().min(1).describe('Vaults at a time.').optional(),
+        concurrency: z
+          .number()
+          .int()
+          .min(1)
+          .describe('Vaults at a time; fewer than all read the source each.')
+          .optional(),
+        read: z
+          .enum(['once', 'each'])
+          .describe('once: all vaults at a time, in the pace of the slowest; each: one after the other.')
+          .optional(),
       }),
     ])
     .describe('Names of the vaults that it goes to; each gets its own backup.'),

@@ -70,7 +70,7 @@ async function bring(
       }
       const backup = (await vault.backups({ signal: handle.signal })).find((one) => one.id === id)
       if (backup === undefined) throw new AppError('backup.not-found', `there is no backup ${id} in ${name}`)
-      await restoreByOrder(deps, openers, { vault, backup, order }, handle)
+      await restoreByOrder(deps, openers, { vault, backup, order, vaults: job?.vaults ?? [] }, handle)
     },
   )
   if (error === undefined) return { state: 'done', results: [] }

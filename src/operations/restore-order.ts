@@ -7,6 +7,7 @@ import type { SourceSettings } from '../model/job.ts'
 import { literalSecret } from '../model/secret.ts'
 import type { RestoreOrder } from '../model/service.ts'
 import type { EntrySelection, Vault } from '../model/vault.ts'
+import { siblingsOf } from './fallback.ts'
 import { bringBack, type RestoreResult } from './restore.ts'
 import type { Deps, RunHandle } from './recorder.ts'
 import type { Openers } from './run-jobs.ts'
@@ -82,12 +83,28 @@ export function selectionOf({ paths, to }: RestoreOrder, backup: Backup): EntryS
 export async function restoreByOrder(
   deps: Pick<Deps, 'clock'>,
   openers: Openers,
-  { vault, backup, order, dryRun = false }: { vault: Vault; backup: Backup; order: RestoreOrder; dryRun?: boolean },
+  {
+    vault,
+    backup,
+    order,
+    dryRun = false,
+    vaults = [],
+  }: { vault: Vault; backup: Backup; order: RestoreOrder; dryRun?: boolean; vaults?: readonly string[] },
   handle: Pick<RunHandle, 'run' | 'signal' | 'stage' | 'onProgress' | 'onWarning' | 'log'>,
   onEffect?: Parameters<typeof bringBack>[2]['onEffect'],
 ): Promise<RestoreResult> {
   if (openers.target === undefined) throw new Error('restores by order need a target')
   const target = await openers.target(order, backup, dryRun)
   const selection = selectionOf(order, backup)
-  return bringBack(deps, vault, { backup, target, selection, dryRun, ...(onEffect && { onEffect }) }, handle)
+  const { stored } = openers
+  const siblings =
+    stored === undefined || vaults.length < 2
+      ? undefined
+      : () => siblingsOf(backup, vaults, async (name) => stored(name))
+  return bringBack(
+    deps,
+    vault,
+    { backup, target, selection, dryRun, ...(siblings && { siblings }), ...(onEffect && { onEffect }) },
+    handle,
+  )
 }

@@ -6,6 +6,7 @@ import type { Counters } from '../model/progress.ts'
 import type { Run } from '../model/run.ts'
 import type { RestoreEffect, RestoreOutcome, Target } from '../model/source.ts'
 import type { EntrySelection, Vault } from '../model/vault.ts'
+import { withSiblings, type Sibling } from './fallback.ts'
 import { recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 
 export interface RestoreRequest {
@@ -16,6 +17,8 @@ export interface RestoreRequest {
   dryRun?: boolean
   /** Give what can be had of a backup with a broken chain. */
   partial?: boolean
+  /** Other vaults that have the same backup, for when this one fails. */
+  siblings?: () => AsyncIterable<Sibling>
   onEffect?: (entry: Entry, effect: RestoreEffect) => void
   /** What is done once everything is in place, as a part of the run; its step for people, and its figures. */
   forward?: (options: { signal: AbortSignal; onStep: (what: string) => void }) => Promise<Record<string, unknown>>
@@ -68,9 +71,15 @@ export async function bringBack(
     missing.push(path)
     handle.onWarning({ code: 'missing', message: error.message, path })
   }
+  const { siblings } = request
+  // What is asked for in part is meant to show what this vault has.
+  const reading =
+    siblings === undefined || request.partial === true
+      ? vault
+      : withSiblings(vault, siblings, (message) => handle.onWarning({ code: 'fallback', message }))
   const open = (): AsyncIterable<RestoredEntry> =>
     inRounds(target.rounds ?? [undefined], (round) =>
-      vault.open(backup.id, {
+      reading.open(backup.id, {
         ...narrowed(request.selection, round),
         ...options,
         transient: true,

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import assert from 'node:assert/strict'
 import {
   existsSync,
@@ -292,4 +293,35 @@ test('the vaults of a job are fed by one reading of its source; one that fails l
   assert.equal(times[0], times[1])
   assert.equal((await cli.run(['backup', 'each'])).code, 0)
   assert.equal(count(), 3)
+})
+
+test('a restore goes on from the next vault of the job where one has lost something, of either format', async (t) => {
+  const cli = holdfast(scratch(t))
+  const repository = { storage: 'file:./one', format: 'repository', password: 'open' }
+  configured(cli, { one: repository, two: archive('./two') }, { job: files(['one', 'two']) })
+  const large = randomBytes(30_000_000)
+  writeFileSync(join(cli.dir, 'data/large'), large)
+  for (let i = 0; i < 50; i += 1) writeFileSync(join(cli.dir, `data/small-${i}`), `${i}`.repeat(5000))
+  assert.equal((await cli.run(['backup'])).code, 0)
+  const check = async (vault: string, out: string): Promise<void> => {
+    const { code, stderr } = await cli.run(['restore', 'latest', '--vault', vault, '--to', out])
+    assert.equal(code, 3, stderr)
+    assert.match(stderr, /: the restore goes on from (?:one|two)/)
+    const back = join(cli.dir, out, cli.dir, 'data')
+    assert.ok(readFileSync(join(back, 'large')).equals(large))
+    assert.equal(readdirSync(back).length, 52)
+    for (let i = 0; i < 50; i += 1) assert.equal(readFileSync(join(back, `small-${i}`), 'utf8'), `${i}`.repeat(5000))
+  }
+  const packs = readdirSync(join(cli.dir, 'one/data'), { recursive: true, withFileTypes: true }).filter((item) =>
+    item.isFile(),
+  )
+  const paths = packs.map(({ parentPath, name }) => join(parentPath, name))
+  const biggest = paths.toSorted((a, b) => readFileSync(b).length - readFileSync(a).length)[0] ?? assert.fail()
+  renameSync(biggest, join(cli.dir, 'pack'))
+  await check('one', 'out-repository')
+  renameSync(join(cli.dir, 'pack'), biggest)
+  const folder = join(cli.dir, 'two/job')
+  const payload = join(folder, readdirSync(folder).find((name) => name.includes('.tar')) ?? assert.fail())
+  writeFileSync(payload, readFileSync(payload).subarray(0, 10_000_000))
+  await check('two', 'out-archive')
 })

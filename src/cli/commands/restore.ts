@@ -112,6 +112,8 @@ async function restoreCommand(context: Context, reference: string, options: Rest
   const target =
     s3db ?? (database === undefined ? app.filesTarget(filesSettings()) : await app.databaseTarget(database))
   const { restore } = await import('../../operations/restore.ts')
+  const { siblingsOf } = await import('../../operations/fallback.ts')
+  const { vaults: all = [] } = app.settings.jobs[backup.job] ?? {}
   const effects: { effect: string; path: string }[] = []
   const { run, result, error } = await restore(
     app.deps,
@@ -121,6 +123,7 @@ async function restoreCommand(context: Context, reference: string, options: Rest
       target,
       selection,
       dryRun,
+      ...(all.length > 1 && { siblings: () => siblingsOf(backup, all, async (name) => app.vault(name)) }),
       ...(options.partial === true && { partial: true }),
       onEffect: (entry, effect) => {
         if (dryRun && entry.kind !== 'directory') effects.push({ effect, path: displayPath(entry.path) })

@@ -39,9 +39,12 @@ export function withSiblings(
     const owed = new Map<string, Owed>()
     const left = others()[Symbol.asyncIterator]()
     let first: AppError | undefined
+    let current: Sibling = { vault, id }
 
+    /** Gives the vault that comes behind this one, which others may have found to fail before. */
     async function next(error: AppError, from: Vault): Promise<Sibling> {
       if (!helps(error) || options.signal?.aborted === true) throw error
+      if (current.vault !== from) return current
       first ??= error
       const found = await left.next()
       // No other has it: what was wrong at first is told.
@@ -104,14 +107,14 @@ export function withSiblings(
         ...(deliver && {
           deliver: (place, done) =>
             deliver(place, (failure) => {
-              if (failure === undefined || !helps(toAppError(failure))) done(failure)
+              const lost = failure !== undefined && (helps(toAppError(failure)) || current.vault !== from)
+              if (!lost || options.signal?.aborted === true) done(failure)
               else owed.set(entry.path, { place, done })
             }),
         }),
       }
     }
 
-    let current: Sibling = { vault, id }
     for (;;) {
       const { vault: now, id: same } = current
       const wants = (entry: Entry): boolean =>
@@ -126,7 +129,10 @@ export function withSiblings(
             given.add(entry.path)
             yield wrapped(entry, now)
           }
+          // It failed within a content: the rest comes from the other one.
+          if (current.vault !== now) break
         }
+        if (current.vault !== now) continue
         if (owed.size === 0) return
         current = await next(new AppError('backup.damaged', `${owed.size} files could not be read`), now)
       } catch (thrown) {

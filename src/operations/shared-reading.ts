@@ -155,7 +155,7 @@ export function shareSource(source: Source, count: number): SharedSource[] {
         advance()
         const { done, value } = await Promise.race([next, left.promise])
         if (done === true) return
-        yield given(value as SourceEntry, member)
+        yield given(value, member)
       }
     }
     return Promise.race([reading, left.promise]).then((begun) => ({

@@ -39,8 +39,11 @@ export async function createTemporary(path: string, made: MadeFolders, modes: Mo
       const file = await open(temporary, 'wx', modes.file ?? DEFAULT_FILE_MODE)
       return [file, temporary]
     } catch (error) {
-      if (errno(error) !== 'ENOENT' || attempt >= 20) throw error
-      await made.make(dirname(path))
+      if (errno(error) !== 'ENOENT' || attempt >= 50) throw error
+      // A folder above may be taken away just now: then it is made again too.
+      await made.make(dirname(path)).catch((cause: unknown) => {
+        if (errno(cause) !== 'ENOENT') throw cause
+      })
     }
   }
 }

@@ -176,3 +176,16 @@ function smallDisk(t: TestContext): string | undefined {
   t.after(() => spawnSync('umount', [path]))
   return path
 }
+
+test('folders that others empty and remove at the same time hinder no put', async () => {
+  const root = folder()
+  const writers = Array.from({ length: 6 }, () => local({ path: root }))
+  await Promise.all(
+    writers.map(async (storage, n) => {
+      for (let round = 0; round < 150; round += 1) {
+        await storage.put(`.holdfast/leases/backup-${n}.json`, utf8('{}'))
+        await storage.remove(`.holdfast/leases/backup-${n}.json`)
+      }
+    }),
+  )
+})

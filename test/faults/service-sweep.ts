@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -109,6 +110,8 @@ async function firstRun(hf: Holdfast): Promise<void> {
 async function finish(hf: Holdfast, dir: string, catalogue: SweptCatalogue | undefined): Promise<void> {
   configure(dir, false, catalogue)
   const last = hf.start(['server', '--listen', '127.0.0.1:0'])
+  // It can be asked to stop once it says that it works.
+  await Promise.race([once(last.child.stderr as NodeJS.ReadableStream, 'data'), last.ended])
   try {
     for (let waited = 0; ; waited += 500) {
       const open = (await slotsOf(hf)).filter(({ state }) => state === 'queued')

@@ -12,6 +12,8 @@ export interface Modes {
 export const DEFAULT_FILE_MODE = 0o600
 export const DEFAULT_DIRECTORY_MODE = 0o700
 
+/** Each is lost only if somebody removes an empty folder within the moment between making it and using it. */
+const MOST_TRIES = 100
 const TEMPORARY = /^\..*\.tmp-\d+-[0-9a-f]{12}$/
 /** File systems end names at 255 bytes. */
 const MAX_NAME_BYTES = 255
@@ -33,17 +35,28 @@ export function temporaryFor(path: string): string {
 
 /** Opens a new temporary file, making folders as needed, again if a concurrent remove took an empty one away. */
 export async function createTemporary(path: string, made: MadeFolders, modes: Modes): Promise<[FileHandle, string]> {
+  const toSync = new Set<string>()
   for (let attempt = 1; ; attempt += 1) {
     const temporary = temporaryFor(path)
     try {
       const file = await open(temporary, 'wx', modes.file ?? DEFAULT_FILE_MODE)
+      // Only now, as nobody takes them away any more: the shorter the way from a folder to the file in it, the better.
+      try {
+        for (const folder of toSync) await syncFolder(folder)
+      } catch (error) {
+        await file.close()
+        await unlink(temporary)
+        throw error
+      }
       return [file, temporary]
     } catch (error) {
-      if (errno(error) !== 'ENOENT' || attempt >= 50) throw error
-      // A folder above may be taken away just now: then it is made again too.
-      await made.make(dirname(path)).catch((cause: unknown) => {
-        if (errno(cause) !== 'ENOENT') throw cause
-      })
+      if (errno(error) !== 'ENOENT' || attempt >= MOST_TRIES) throw error
+      await made
+        .make(dirname(path), (folder) => toSync.add(folder))
+        .catch((cause: unknown) => {
+          // One above was taken away just now: it is made again too.
+          if (errno(cause) !== 'ENOENT') throw cause
+        })
     }
   }
 }
@@ -97,8 +110,8 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 export interface MadeFolders {
-  /** Makes the folder and its parents, each durable. */
-  make(path: string): Promise<void>
+  /** Makes the folder and its parents; tells which folders have to be flushed so that these last. */
+  make(path: string, onChanged: (folder: string) => void): Promise<void>
   /** Removes the folders above a removed file that are empty, never the root. */
   removeEmpty(path: string): Promise<void>
 }
@@ -110,7 +123,7 @@ export interface MadeFolders {
 export function madeFolders(root: string, modes: Modes): MadeFolders {
   const made = new Set<string>()
 
-  async function makeOne(path: string): Promise<void> {
+  async function makeOne(path: string, onChanged: (folder: string) => void): Promise<void> {
     try {
       await mkdir(path, { mode: modes.directory ?? DEFAULT_DIRECTORY_MODE })
     } catch (error) {
@@ -119,16 +132,16 @@ export function madeFolders(root: string, modes: Modes): MadeFolders {
     }
     if (dirname(path) === root) made.add(path)
     if (modes.directory !== undefined) await setMode(path, modes.directory)
-    await syncFolder(dirname(path))
+    onChanged(dirname(path))
   }
 
-  async function make(path: string): Promise<void> {
+  async function make(path: string, onChanged: (folder: string) => void): Promise<void> {
     try {
-      await makeOne(path)
+      await makeOne(path, onChanged)
     } catch (error) {
       if (errno(error) !== 'ENOENT' || dirname(path) === path) throw error
-      await make(dirname(path))
-      await makeOne(path)
+      await make(dirname(path), onChanged)
+      await makeOne(path, onChanged)
     }
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
@@ -177,15 +177,22 @@ function smallDisk(t: TestContext): string | undefined {
   return path
 }
 
-test('folders that others empty and remove at the same time hinder no put', async () => {
+test('folders that others remove at the same moment hinder no put', async () => {
   const root = folder()
-  const writers = Array.from({ length: 6 }, () => local({ path: root }))
-  await Promise.all(
-    writers.map(async (storage, n) => {
-      for (let round = 0; round < 150; round += 1) {
-        await storage.put(`.holdfast/leases/backup-${n}.json`, utf8('{}'))
-        await storage.remove(`.holdfast/leases/backup-${n}.json`)
-      }
-    }),
-  )
+  const storage = local({ path: root })
+  const code = `const { rmdirSync } = process.getBuiltinModule('fs')
+    const clock = new Int32Array(new SharedArrayBuffer(4))
+    for (;;) {
+      for (const path of ['/.holdfast/leases', '/.holdfast']) try { rmdirSync(process.argv[1] + path) } catch {}
+      Atomics.wait(clock, 0, 0, Math.random() * 3)
+    }`
+  const other = spawn(process.execPath, ['-e', code, root], { stdio: 'ignore' })
+  try {
+    for (let round = 0; round < 400; round += 1) {
+      await storage.put(`.holdfast/leases/backup-${round}.json`, utf8('{}'))
+      await storage.remove(`.holdfast/leases/backup-${round}.json`)
+    }
+  } finally {
+    other.kill('SIGKILL')
+  }
 })

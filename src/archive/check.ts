@@ -42,6 +42,12 @@ export async function verifyBackup(
   return result
 }
 
+/** Of the whole chain; each part once. */
+export function payloadsOf(inventory: Inventory, backup: KnownBackup): string[] {
+  const chain = [backup, ...inventory.backups.filter(({ manifest }) => backup.manifest.needs.includes(manifest.id))]
+  return chain.flatMap((each) => partsOf(each).flatMap(({ which, key }) => (which === 'payload' ? [key] : [])))
+}
+
 export async function checkVault(context: ArchiveContext, options: CheckOptions): Promise<CheckResult> {
   const inventory = await readInventory(context.storage, options)
   const result = await checkParts(context, inventory.backups, inventory.backups.flatMap(partsOf), options)

@@ -20,6 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'timeline', load: () => import('./commands/timeline.ts') },
   { name: 'list', aliases: ['snapshots', 'list-backups'], load: () => import('./commands/list.ts') },
   { name: 'restore', load: () => import('./commands/restore.ts') },
+  { name: 'thaw', load: () => import('./commands/thaw.ts') },
   { name: 'verify', load: () => import('./commands/verify.ts') },
   { name: 'prune', aliases: ['prune-backups', 'forget'], load: () => import('./commands/prune.ts') },
   { name: 'check', load: () => import('./commands/check.ts') },

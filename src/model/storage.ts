@@ -67,9 +67,20 @@ export interface StorageAbilities {
    * `remove` is all that there is.
    */
   destroy?: (key: string, options?: CallOptions) => Promise<boolean>
+  /** Asks for an object that lies where it cannot be read at once to be made readable for some days. */
+  thaw?: (key: string, how: Thaw, options?: CallOptions) => Promise<ThawState>
   /** Free and total space, where the other side tells them. */
   space?: () => Promise<{ free: number; total: number } | undefined>
 }
+
+export interface Thaw {
+  days: number
+  /** How soon, which costs the more. */
+  speed: 'expedited' | 'standard' | 'bulk'
+}
+
+/** It can be read; it was asked for now; it was before, and comes. */
+export type ThawState = 'readable' | 'asked' | 'coming'
 
 /**
  * Objects are locked when they are stored. `remove` and `put` work all the same: what was there stays, hidden, until its

@@ -30,6 +30,9 @@ export interface Vault {
   /** The entries with content, in the order that reads the storage best; every byte is checked as it is read. */
   open(id: string, options?: OpenOptions): AsyncIterable<RestoredEntry>
 
+  /** The keys of the objects with content that a restore of the whole backup reads. */
+  payloads(id: string, options?: Cancel): AsyncIterable<string>
+
   /** Whether the bytes of one backup (and all it needs) are there and right. Does not stop at the first damage. */
   verify(id: string, level: 'V0' | 'V1' | 'V2', options?: Cancel & { onProgress?: OnProgress }): Promise<CheckResult>
 

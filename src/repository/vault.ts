@@ -8,11 +8,12 @@ import type { Cancel, Vault } from '../model/vault.ts'
 import { repositoryBackup, type BackupContext, type WriteOptions } from './backup.ts'
 import { examine } from './check.ts'
 import { Deliveries } from './deliveries.ts'
-import { isId } from './ids.ts'
+import { isId, keyOfFile } from './ids.ts'
 import { repositoryLanes } from './log-store.ts'
 import { keyRing } from './key-ring.ts'
 import { lockRepository, removeDeadLocks, type RepositoryLock } from './lock.ts'
 import { changeNotes, notedIds, readNotes } from './notes.ts'
+import { markUsed } from './pack-plan.ts'
 import { removeSnapshots } from './prune.ts'
 import { openEntries, readEntries } from './read.ts'
 import { repairRepository } from './repair.ts'
@@ -127,6 +128,16 @@ export function vaultOf(
       if (how.transient === true && how.want === undefined && how.under === undefined) deliveries.expect(files)
       await lock?.confirmed
       yield* openEntries(deliveries, snapshot.tree, how)
+    },
+    async *payloads(id, how = {}) {
+      await using _lock = await readLock(how)
+      const { snapshot } = await find(id, how)
+      const repo = await indexed(how)
+      const { used } = await markUsed(repo, [snapshot.tree], how)
+      const numbers = new Set<number>()
+      for (const [entry, isUsed] of used.entries())
+        if (isUsed === 1 && repo.index.typeOf(entry) === 'data') numbers.add(repo.index.place(entry).pack)
+      for (const number of numbers) yield keyOfFile('data', repo.packs.id(number))
     },
     async verify(id, level, how = {}) {
       await using lock = await readLock(how)

@@ -214,7 +214,25 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
 
   return {
     name,
-    can: { conditionalCreate: true, storageClasses: true, serverChecksums: true, refusedInKeys: REFUSED_IN_KEYS },
+    can: {
+      conditionalCreate: true,
+      storageClasses: true,
+      serverChecksums: true,
+      refusedInKeys: REFUSED_IN_KEYS,
+      // Azure knows no days: what was asked for stays warm until its tier is set again.
+      async thaw(key, { speed }, { signal } = {}) {
+        checkBlobKey(key)
+        return calls.persist(`ask ${name} for ${key} out of the archive tier`, signal, async (abortSignal) => {
+          const blob = await blobOf(key)
+          const { accessTier, archiveStatus } = await blob.getProperties({ abortSignal })
+          if (archiveStatus?.startsWith('rehydrate-pending') === true) return 'coming'
+          if (accessTier !== 'Archive') return 'readable'
+          const rehydratePriority = speed === 'expedited' ? 'High' : 'Standard'
+          await blob.setAccessTier('Cool', { rehydratePriority, abortSignal })
+          return 'asked'
+        })
+      },
+    },
     put,
     get,
     stat,

@@ -13,6 +13,7 @@ import { connect } from './s3/client.ts'
 import { download } from './s3/download.ts'
 import { listObjects, sweepUploads } from './s3/list.ts'
 import { destroyed, lockHeaders, objectLock } from './s3/lock.ts'
+import { thaw } from './s3/thaw.ts'
 import { upload, type Upload } from './s3/upload.ts'
 import { listVersions, type Versioned } from './s3/versions.ts'
 
@@ -142,6 +143,7 @@ export function s3(settings: Omit<S3StorageSettings, 'type'>, options: DriverOpt
       },
       storageClasses: true,
       serverChecksums: checksums,
+      thaw: async (key, how, options) => thaw(place, key, how, options),
       destroy: async (key, { signal } = {}) => destroyed(place, key, signal),
       ...(settings.objectLock && { lock: objectLock(place, settings.objectLock, () => clock.now()) }),
     },

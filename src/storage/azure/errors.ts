@@ -46,7 +46,7 @@ const CODES: Record<string, ErrorCode> = {
 const HINTS: Record<string, string> = {
   AuthenticationFailed:
     'Check account, accountKey or sasToken, whether the token has expired, and the clock of this machine.',
-  BlobArchived: 'The blob lies in the archive tier: `holdfast check` names what has to be rehydrated there first.',
+  BlobArchived: 'The blob lies in the archive tier: `holdfast thaw BACKUP` asks for all that the backup needs.',
   BlobBeingRehydrated: 'The blob is on its way out of the archive tier: try again in some hours.',
   BlobImmutableDueToPolicy: 'The container keeps what it holds until its immutability policy lets it go.',
 }

@@ -55,7 +55,8 @@ const NAMES: Record<string, ErrorCode> = {
 
 const HINTS: Record<string, string> = {
   RequestTimeTooSkewed: 'Set the clock of this machine: it differs too much from that of the storage.',
-  InvalidObjectState: 'The object lies in a cold storage class: restore it there first, then try again.',
+  InvalidObjectState:
+    'The object lies in a cold storage class: `holdfast thaw BACKUP` asks for all that the backup needs.',
   SignatureDoesNotMatch: 'Check secretAccessKey: the storage does not accept signatures made with it.',
   InvalidAccessKeyId: 'Check accessKeyId: the storage does not know it.',
   XAdminUserNotFound: 'Check accessKeyId: the storage does not know it.',

@@ -1,8 +1,9 @@
 /** The scheduler and the workers of this process, over the app: they run until the signal aborts. */
 import type { App } from './app.ts'
-import { toAppError } from './base/errors.ts'
+import { type AppError, toAppError } from './base/errors.ts'
 import { parseDuration } from './base/units.ts'
 import { VERSION } from './base/version.ts'
+import type { Delivery } from './jobs/queue-pg-boss.ts'
 import { createScheduler, timesOfRecurrence, type Scheduler } from './jobs/scheduler.ts'
 import { work } from './jobs/worker.ts'
 import type { Lease } from './model/catalogue.ts'
@@ -42,6 +43,9 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
   const { signal } = options
   // Opened now, so that a broken catalogue stops the start.
   app.history().reapRuns()
+  let room = 0
+  const delivery = await deliveryOf(app, options.worker ? () => room > 0 : undefined)
+  if (delivery !== undefined) deliveries.set(app, delivery)
   await Promise.all([
     ...(options.scheduler ? [schedule(app, options)] : []),
     ...(options.worker
@@ -55,6 +59,7 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
               store: app.history().service,
               may: (task, atWork) => vaultsAreFree(app, task, atWork),
               execute: async (task, stop) => execute(app, task, stop, options),
+              ...(delivery && { arrival: async (stop) => delivery.arrival(stop), onRoom: (now) => (room = now) }),
               onQueued: (task) => saveQueued(app, task),
               onProblem: ({ code, message }) => app.log.error(`worker: ${message}`, { code }),
             },
@@ -68,6 +73,24 @@ export async function runService(app: App, options: ServiceOptions): Promise<voi
         ]
       : []),
   ])
+  deliveries.delete(app)
+  await delivery?.close().catch(() => undefined)
+}
+
+const deliveries = new WeakMap<App, Delivery>()
+
+/** Over a catalogue in PostgreSQL; where that fails workers look for themselves, as over SQLite. */
+async function deliveryOf(app: App, hasRoom: (() => boolean) | undefined): Promise<Delivery | undefined> {
+  const { catalogue } = app.settings.server
+  if (!catalogue.startsWith('postgres')) return undefined
+  const onProblem = ({ code, message }: AppError): void => app.log.warn(`queue: ${message}`, { code })
+  try {
+    const { pgBossDelivery } = await import('./jobs/queue-pg-boss.ts')
+    return await pgBossDelivery(catalogue, { ...(hasRoom && { hasRoom }), onProblem })
+  } catch (thrown) {
+    onProblem(toAppError(thrown, 'catalogue.failed'))
+    return undefined
+  }
 }
 
 /** Of vaults that take few runs at a time; a restore waits for nobody. */
@@ -365,4 +388,5 @@ export function saveQueued(app: App, task: Task): void {
   const { run: id, kind, job, trigger } = task
   const run = newRun({ id, kind, job, trigger, status: 'queued', createdAt: app.clock.now(), ...(vault && { vault }) })
   app.history().saveRun(run)
+  deliveries.get(app)?.announce(task)
 }

@@ -59,6 +59,8 @@ const SDK_HOMES: Record<string, string> = {
   nodemailer: 'src/notify/',
   's3db.js': 'src/sources/s3db/connect.ts',
   mongodb: 'src/sources/mongodb/',
+  pg: 'src/catalogue/postgres/',
+  'pg-boss': 'src/jobs/queue-pg-boss.ts',
   commander: 'src/cli/',
   yaml: 'src/config/',
   'smol-toml': 'src/config/',

@@ -11,6 +11,10 @@ export interface WorkerDeps {
   execute(task: Task, signal: AbortSignal): Promise<{ state: SlotState; reason?: string }>
   /** Whether this one may begin beside those that others work on. */
   may?(task: Task, atWork: readonly Task[]): boolean
+  /** Resolves when something may have come, or the signal aborts. Without it the store is asked often. */
+  arrival?(signal: AbortSignal): Promise<void>
+  /** How many more may begin now, each time that changes. */
+  onRoom?(room: number): void
   /** A task that goes back to the queue with a new run. */
   onQueued(task: Task): void
   /** The store does not answer, or a defect. The worker goes on. */
@@ -29,6 +33,8 @@ export interface WorkerOptions {
 
 const LEASE_MS = 60_000
 const POLL_MS = 500
+/** Where something tells of what comes: only for what was not told. */
+const RARE_POLL_MS = 5000
 /** After a fault of the store. */
 const REST_MS = 5000
 
@@ -41,7 +47,8 @@ export async function work(deps: WorkerDeps, options: WorkerOptions): Promise<vo
 
   while (!signal.aborted) {
     let claim: Claim | undefined
-    let rest = POLL_MS
+    let rest = deps.arrival === undefined ? POLL_MS : RARE_POLL_MS
+    deps.onRoom?.(concurrency - active.size)
     try {
       claim = active.size < concurrency ? store.claim(labels, LEASE_MS, deps.may) : undefined
     } catch (error) {
@@ -53,7 +60,14 @@ export async function work(deps: WorkerDeps, options: WorkerOptions): Promise<vo
       active.add(working)
       continue
     }
-    await Promise.race([sleep(clock, rest, signal), ...(active.size >= concurrency ? active : [])])
+    const turned = new AbortController()
+    const any = AbortSignal.any([signal, turned.signal])
+    await Promise.race([
+      sleep(clock, rest, any),
+      ...(deps.arrival === undefined ? [] : [deps.arrival(any)]),
+      ...(active.size >= concurrency ? active : []),
+    ])
+    turned.abort()
   }
 
   const drained = Promise.all(active)

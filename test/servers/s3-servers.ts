@@ -53,11 +53,12 @@ function mendTimes(answer: { body: Buffer }): void {
 
 const ULID = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** `versioned`: the bucket keeps what is replaced and deleted. `locking`: it has object lock too. */
+/** `versioned`: the bucket keeps what is replaced and deleted. `locking`: it has object lock too. `domain`: buckets are hosts below it. */
 export async function startVersitygw({
   versioned = false,
   locking = false,
-}: { versioned?: boolean; locking?: boolean } = {}): Promise<S3Server> {
+  domain,
+}: { versioned?: boolean; locking?: boolean; domain?: string } = {}): Promise<S3Server> {
   const keys = { accessKeyId: 'holdfast', secretAccessKey: 'versitygw-secret-key' }
   const server = await startServer((port, folder) => {
     const [data, sidecar] = [join(folder, 'data'), join(folder, 'sidecar')]
@@ -72,6 +73,7 @@ export async function startVersitygw({
         `127.0.0.1:${port}`,
         '--quiet',
         '--keep-alive',
+        ...(domain === undefined ? [] : ['--virtual-domain', `${domain}:${port}`]),
         'posix',
         '--sidecar',
         sidecar,

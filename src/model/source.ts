@@ -1,3 +1,4 @@
+import type { ByteReader } from '../base/reader.ts'
 import type { Entry, RestoredEntry, SourceEntry } from './entry.ts'
 import type { ReportWarning } from './progress.ts'
 
@@ -12,6 +13,9 @@ export interface Source {
 
   /** Looks without reading: reachable, readable, what will be missing and why. Rejects with a `source.…` code. */
   test(options: { signal?: AbortSignal }): Promise<SourceCheck[]>
+
+  /** What did not change since a backup can be taken from that: `read` is given one, where there is one. */
+  readonly builds?: boolean
 
   /** Opens one consistent view as far as the source has such a thing. Close it in any case. */
   read(options: ReadOptions): Promise<SourceReading>
@@ -31,6 +35,20 @@ export interface ReadOptions {
   signal?: AbortSignal
   /** Called for each item that could not be read whole, and for what changed while it was read. */
   onWarning: ReportWarning
+  /** To sources that build on one. */
+  parent?: ParentBackup
+}
+
+/** A backup of the same job in the vault that this one goes to. */
+export interface ParentBackup {
+  readonly id: string
+  /** Take what is there as of its full backup, not what came since. */
+  readonly differential: boolean
+  /** A full backup that is older is not built on. */
+  readonly since?: Date
+  entries(): AsyncIterable<Entry>
+  /** The content of one of its files. */
+  open(path: string): ByteReader
 }
 
 export interface SourceReading {

@@ -8,6 +8,7 @@ import type { BackupOutcome, Vault } from '../model/vault.ts'
 import { formatSize } from '../base/units.ts'
 import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../policy/shrink.ts'
 import { keepLocks } from './locks.ts'
+import { parentOf } from './source-parent.ts'
 import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
 import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 import { adjustUsage, measureUsage, refuseBeyondLimit, type UsageLimits } from './usage.ts'
@@ -92,7 +93,8 @@ const difference = (after: Requests, before: Requests): Requests => ({
 
 async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle): Promise<BackupOutcome> {
   const cancel = { signal: handle.signal }
-  const reading = await job.source.read({ ...cancel, onWarning: handle.onWarning })
+  const parent = await parentOf(deps, job, vault, cancel)
+  const reading = await job.source.read({ ...cancel, onWarning: handle.onWarning, ...(parent && { parent }) })
   try {
     const { fullEveryMs, id, kind, labels } = job
     return await vault.backup({

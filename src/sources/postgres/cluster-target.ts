@@ -9,6 +9,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -18,7 +19,8 @@ import { throwIfAborted } from '../../base/streams.ts'
 import type { Entry, RestoredEntry } from '../../model/entry.ts'
 import type { RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
 import { bytesOf, noOutcome } from '../restored.ts'
-import { ABOUT_CLUSTER, MANIFEST, parseAboutCluster, pieceOfTar, type AboutCluster } from './physical-layout.ts'
+import { applyPart } from './cluster-combine.ts'
+import { ABOUT_CLUSTER, parseAboutCluster, partOfManifest, pieceOfTar, type AboutCluster } from './physical-layout.ts'
 import { unpacking, type Unpacking } from './tar-unpack.ts'
 
 export interface ClusterTargetSettings {
@@ -37,7 +39,8 @@ export function clusterTarget(settings: ClusterTargetSettings): Target & { about
     name: settings.folder,
     rounds: [
       (entry) => isFile(entry) && entry.path === ABOUT_CLUSTER,
-      (entry) => isFile(entry) && (pieceOfTar(entry.path) !== undefined || entry.path === MANIFEST),
+      (entry) => isFile(entry) && pieceOfTar(entry.path)?.part === 0,
+      (entry) => isFile(entry) && ((pieceOfTar(entry.path)?.part ?? 0) > 0 || partOfManifest(entry.path) !== undefined),
     ],
     async check() {
       refuseWhatIsThere(settings)
@@ -72,40 +75,40 @@ async function write(
   const { folder, dryRun } = settings
   const outcome = noOutcome()
   let about: AboutCluster | undefined
-  let manifest: Buffer | undefined
-  const sums = new Map<string, string>()
-  const tars = new Map<string, Unpacking>()
+  const parts = new Map<number, Part>()
+  const partOf = (number: number): Part => {
+    const part = parts.get(number) ?? { sums: new Map(), tars: new Map() }
+    parts.set(number, part)
+    return part
+  }
   try {
     for await (const entry of entries) {
       throwIfAborted(options.signal)
       const piece = pieceOfTar(entry.path)
+      const manifestOf = partOfManifest(entry.path)
       if (entry.path === ABOUT_CLUSTER) {
         about = parseAboutCluster(await bytesOf(entry), entry.path)
         know(about)
         if (dryRun !== true) prepare(settings, about)
-      } else if (entry.path === MANIFEST) manifest = Buffer.from(await bytesOf(entry))
+      } else if (manifestOf !== undefined) partOf(manifestOf).manifest = Buffer.from(await bytesOf(entry))
       else if (piece !== undefined) {
         if (about === undefined) throw new AppError('backup.damaged', `the backup has no ${ABOUT_CLUSTER}`)
         outcome.bytes += entry.size
         if (dryRun === true) continue
+        const { sums, tars } = partOf(piece.part)
         const key = piece.oid ?? ''
         let tar = tars.get(key)
         if (tar === undefined) {
-          const tablespace = about.tablespaces.find(({ oid }) => oid === piece.oid)
-          if (piece.oid !== undefined && tablespace === undefined)
-            throw new AppError('backup.damaged', `tablespace ${piece.oid} is not described`)
-          const root = tablespace === undefined ? folder : tablespaceFolder(settings, tablespace)
-          const prefix = piece.oid === undefined ? '' : `pg_tblspc/${piece.oid}/`
-          tars.set(
-            key,
-            (tar = unpacking({
-              root,
-              prefix,
-              sums,
-              makeFolder: (path) => makeFolder(path, settings),
-              ...(settings.owner && { owner: settings.owner }),
-            })),
-          )
+          const root = rootOf(settings, about, piece)
+          makeFolder(root, settings)
+          tar = unpacking({
+            root,
+            prefix: piece.oid === undefined ? '' : `pg_tblspc/${piece.oid}/`,
+            sums,
+            makeFolder: (path) => makeFolder(path, settings),
+            ...(settings.owner && { owner: settings.owner }),
+          })
+          tars.set(key, tar)
         }
         const bytes = Buffer.from(await bytesOf(entry))
         tar.take(piece, bytes)
@@ -115,14 +118,22 @@ async function write(
     }
     if (about === undefined) throw new AppError('backup.damaged', `the backup has no ${ABOUT_CLUSTER}`)
     if (dryRun !== true) {
-      for (const tar of tars.values()) {
-        tar.end()
-        outcome.files += tar.files()
-      }
-      if (!tars.has('')) throw new AppError('backup.damaged', 'the backup has no data folder')
-      if (manifest === undefined) throw new AppError('backup.damaged', 'the backup has no manifest')
       options.onStep?.('comparing every file with the manifest of the server')
-      compareManifest(manifest, sums)
+      for (let number = 0; number <= (about.incrementals ?? 0); number += 1) {
+        const { tars, sums, manifest } = partOf(number)
+        for (const tar of tars.values()) {
+          tar.end()
+          outcome.files += tar.files()
+        }
+        if (!tars.has('')) throw new AppError('backup.damaged', 'the backup has no data folder')
+        if (manifest === undefined) throw new AppError('backup.damaged', 'the backup has no manifest')
+        compareManifest(manifest, sums)
+      }
+      for (let number = 1; number <= (about.incrementals ?? 0); number += 1) {
+        options.onStep?.(`applying the blocks that changed: ${number} of ${about.incrementals}`)
+        for (const oid of [undefined, ...about.tablespaces.map((one) => one.oid)])
+          applyPart(rootOf(settings, about, { part: number, oid }), rootOf(settings, about, { part: 0, oid }))
+      }
       mapTablespaces(settings, about)
       syncFolder(folder)
     }
@@ -131,7 +142,31 @@ async function write(
   } catch (error) {
     if (errno(error) === 'ENOSPC') throw new AppError('target.full', 'no space for the cluster', { cause: error })
     throw error
+  } finally {
+    if (about !== undefined)
+      for (let number = 1; number <= (about.incrementals ?? 0); number += 1)
+        for (const oid of [undefined, ...about.tablespaces.map((one) => one.oid)])
+          rmSync(rootOf(settings, about, { part: number, oid }), { recursive: true, force: true })
   }
+}
+
+interface Part {
+  sums: Map<string, string>
+  tars: Map<string, Unpacking>
+  manifest?: Buffer
+}
+
+/** Where a tar is unpacked: what changed since lies beside until it is applied. */
+function rootOf(
+  settings: ClusterTargetSettings,
+  about: AboutCluster,
+  { part, oid }: { part: number; oid: string | undefined },
+): string {
+  const tablespace = about.tablespaces.find((one) => one.oid === oid)
+  if (oid !== undefined && tablespace === undefined)
+    throw new AppError('backup.damaged', `tablespace ${oid} is not described`)
+  const root = tablespace === undefined ? resolve(settings.folder) : tablespaceFolder(settings, tablespace)
+  return part === 0 ? root : `${root}.incremental-${part}`
 }
 
 function prepare(settings: ClusterTargetSettings, about: AboutCluster): void {

@@ -3,7 +3,8 @@
  * data folder, with the log that makes it consistent, and the server's own manifest. The tars are those of
  * `pg_basebackup -Ft`. docs/formats/database-dumps.md.
  */
-import { AppError } from '../../base/errors.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
+import { comparePaths } from '../../base/paths.ts'
 import type { ByteReader } from '../../base/reader.ts'
 import type { PostgresSettings } from '../../model/databases.ts'
 import type { SourceEntry } from '../../model/entry.ts'
@@ -12,7 +13,18 @@ import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../mode
 import { dumpFile, dumpFolder, dumpReading, dumpStream, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { serverTime, sideSession } from './lane.ts'
 import { parseLsn, positionOf } from './lsn.ts'
-import { ABOUT_CLUSTER, BASE_TAR, MANIFEST, tablespaceTar, tarPiece, type AboutCluster } from './physical-layout.ts'
+import {
+  ABOUT_CLUSTER,
+  BASE_TAR,
+  incrementalFolder,
+  incrementalManifest,
+  INCREMENTALS,
+  MANIFEST,
+  tablespaceTar,
+  tarPiece,
+  type AboutCluster,
+} from './physical-layout.ts'
+import { buildOn, type Built } from './physical-parent.ts'
 import { tarPieces } from './tar-pieces.ts'
 import { openReplication, type Replication } from './replication.ts'
 import type { Message } from './frames.ts'
@@ -35,50 +47,93 @@ export function postgresPhysical(settings: PostgresSettings): Source {
     type: PHYSICAL,
     name: `postgres://${where} (physical)`,
     paths: [`postgres://${where}:${settings.port ?? 5432}`],
+    builds: true,
     test: async ({ signal }) => check(settings, signal),
     read: async (options) => read(settings, options),
   }
 }
 
-async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptions): Promise<SourceReading> {
-  const replication = await openReplication(settings, signal ? { signal } : {})
-  const stream = baseStream(replication)
+async function read(settings: PostgresSettings, { signal, onWarning, parent }: ReadOptions): Promise<SourceReading> {
+  const cancel = signal ? { signal } : {}
+  const full = (why: string): void =>
+    onWarning({ code: 'note', message: `the whole cluster is read, as what changed cannot be told: ${why}` })
+  let replication = await openReplication(settings, cancel)
   let lane: LaneBase | undefined
   let about: AboutCluster | undefined
+  const anew = async (why: string): Promise<void> => {
+    full(why)
+    await replication[Symbol.asyncDispose]()
+    replication = await openReplication(settings, cancel)
+  }
+
+  /** By what changed where that can be had, else whole. */
+  async function begin(): Promise<{ stream: BaseStream; begun: Begun; built?: Built }> {
+    let refused: string | undefined
+    const built = parent && (await buildOn(parent, replication, (why) => (refused = why)))
+    if (refused !== undefined) await anew(refused)
+    if (built !== undefined)
+      try {
+        const stream = baseStream(replication)
+        return { stream, begun: await stream.begin(true), built }
+      } catch (error) {
+        if (!isAppError(error) || error.details['sqlstate'] === undefined) throw error
+        await anew(error.message)
+      }
+    const stream = baseStream(replication)
+    return { stream, begun: await stream.begin(false) }
+  }
+
+  async function* entries(): AsyncGenerator<SourceEntry> {
+    const now = new Date()
+    const mtime = timestampOf(now)
+    const { stream, begun, built } = await begin()
+    const { start, tablespaces } = begun
+    const folder = built === undefined ? '' : `${incrementalFolder(built.number)}/`
+    const before = built?.before ?? []
+    yield* before.filter(({ path }) => comparePaths(path, folder) < 0)
+    if (built !== undefined) {
+      if (built.number === 1) yield dumpFolder(INCREMENTALS, mtime)
+      yield dumpFolder(incrementalFolder(built.number), mtime)
+    }
+    for (const [index, tablespace] of tablespaces.entries()) {
+      const path = folder + (tablespace.oid === undefined ? BASE_TAR : tablespaceTar(index, tablespace.oid))
+      yield dumpFolder(path, mtime)
+      yield* piecesOf(path, mtime, await stream.archive(tablespace.oid))
+    }
+    yield dumpStream(built === undefined ? MANIFEST : incrementalManifest(built.number), mtime, async () =>
+      stream.manifest(),
+    )
+    yield* before.filter(({ path }) => comparePaths(path, folder) >= 0)
+    const end = await stream.end()
+    const time = await timeOf(settings, replication, signal)
+    lane = {
+      engine: 'postgres',
+      system: replication.system,
+      // Files of log are wanted from their beginning.
+      from: positionOf({ ...end, lsn: end.lsn - (end.lsn % BigInt(replication.segmentSize)) }),
+      to: positionOf(end),
+      time,
+    }
+    about = {
+      holdfast: PHYSICAL,
+      version: built === undefined ? 1 : 2,
+      serverVersion: replication.version,
+      system: replication.system,
+      segmentSize: replication.segmentSize,
+      start: positionOf(start),
+      end: positionOf(end),
+      tablespaces: tablespaces.flatMap(({ oid, path }) => (oid === undefined ? [] : [{ oid, path: path ?? '' }])),
+      fullAt: built?.fullAt ?? now.toISOString(),
+      ...(built && { incrementals: built.number }),
+    }
+    if (tablespaces.length > 1)
+      onWarning({ code: 'note', message: `${tablespaces.length - 1} tablespaces beside the data folder` })
+    if (built !== undefined)
+      onWarning({ code: 'note', message: `the server sent the blocks that changed since ${parent?.id}` })
+    yield dumpFile(ABOUT_CLUSTER, mtime, jsonBytes(about))
+  }
   return dumpReading({
-    async *entries() {
-      const mtime = timestampOf(new Date())
-      const { start, tablespaces } = await stream.begin()
-      for (const [index, tablespace] of tablespaces.entries()) {
-        const path = tablespace.oid === undefined ? BASE_TAR : tablespaceTar(index, tablespace.oid)
-        yield dumpFolder(path, mtime)
-        yield* piecesOf(path, mtime, await stream.archive(tablespace.oid))
-      }
-      yield dumpStream(MANIFEST, mtime, async () => stream.manifest())
-      const end = await stream.end()
-      const time = await timeOf(settings, replication, signal)
-      lane = {
-        engine: 'postgres',
-        system: replication.system,
-        // Files of log are wanted from their beginning.
-        from: positionOf({ ...end, lsn: end.lsn - (end.lsn % BigInt(replication.segmentSize)) }),
-        to: positionOf(end),
-        time,
-      }
-      about = {
-        holdfast: PHYSICAL,
-        version: 1,
-        serverVersion: replication.version,
-        system: replication.system,
-        segmentSize: replication.segmentSize,
-        start: positionOf(start),
-        end: positionOf(end),
-        tablespaces: tablespaces.flatMap(({ oid, path }) => (oid === undefined ? [] : [{ oid, path: path ?? '' }])),
-      }
-      if (tablespaces.length > 1)
-        onWarning({ code: 'note', message: `${tablespaces.length - 1} tablespaces beside the data folder` })
-      yield dumpFile(ABOUT_CLUSTER, mtime, jsonBytes(about))
-    },
+    entries,
     facts: () => ({ cluster: about }),
     labels: (): Record<string, string> => (lane === undefined ? {} : { lane: JSON.stringify(lane) }),
     close: async () => replication[Symbol.asyncDispose](),
@@ -106,7 +161,8 @@ async function* piecesOf(
 ): AsyncGenerator<SourceEntry> {
   let index = 0
   for await (const { bytes, since } of tarPieces(tar)) {
-    yield dumpFile(`${folder}/${tarPiece(index, since)}`, mtime, bytes)
+    // With these a vault knows it again without reading it.
+    yield { ...dumpFile(`${folder}/${tarPiece(index, since)}`, mtime, bytes), ctime: mtime, inode: 1 }
     index += 1
   }
 }
@@ -115,6 +171,13 @@ interface Tablespace {
   oid?: string
   path?: string
 }
+
+interface Begun {
+  start: { timeline: number; lsn: bigint }
+  tablespaces: Tablespace[]
+}
+
+type BaseStream = ReturnType<typeof baseStream>
 
 /** Its parts come in the order of the server, each to its end. */
 function baseStream({ wire }: Replication) {
@@ -125,9 +188,9 @@ function baseStream({ wire }: Replication) {
     return got
   }
 
-  async function begin(): Promise<{ start: { timeline: number; lsn: bigint }; tablespaces: Tablespace[] }> {
+  async function begin(incremental: boolean): Promise<Begun> {
     wire.begin(
-      "BASE_BACKUP (LABEL 'holdfast', PROGRESS false, CHECKPOINT 'fast', WAL true, WAIT true, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256', TABLESPACE_MAP true, TARGET 'client')",
+      `BASE_BACKUP (LABEL 'holdfast', PROGRESS false, CHECKPOINT 'fast', WAL true, WAIT true, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256', TABLESPACE_MAP true, TARGET 'client'${incremental ? ', INCREMENTAL true' : ''})`,
     )
     const results: Row[][] = []
     let rows: Row[] = []
@@ -227,6 +290,7 @@ async function check(settings: PostgresSettings, signal: AbortSignal | undefined
   const level = await show('wal_level')
   const senders = await show('max_wal_senders')
   const keep = await show('max_slot_wal_keep_size')
+  const summarize = version < 170_000 ? undefined : await show('summarize_wal')
   return [
     { name: server.name, ok: true, detail: `PostgreSQL ${Math.floor(version / 10_000)}, replication is allowed` },
     {
@@ -241,6 +305,17 @@ async function check(settings: PostgresSettings, signal: AbortSignal | undefined
       detail: senders,
       ...(Number(senders) < 2 && { fix: 'ALTER SYSTEM SET max_wal_senders = 10; and restart the server' }),
     },
+    ...(summarize === undefined
+      ? []
+      : [
+          {
+            name: 'summarize_wal',
+            ok: summarize === 'on',
+            detail:
+              summarize === 'on' ? 'on: what changed is read by block' : 'off: each backup reads the whole cluster',
+            ...(summarize !== 'on' && { fix: 'ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf();' }),
+          },
+        ]),
     {
       name: 'max_slot_wal_keep_size',
       ok: keep !== '-1',

@@ -94,10 +94,26 @@ export interface VaultSettings {
   cache?: { dir?: string; maxSize?: number }
   /** Repositories: open and compare what was packed before it is stored; true by default. */
   readBack?: boolean
-  /** Bytes from which somebody is told, and from which no backup is made. */
   /** Runs of the service at a time. */
   concurrentRuns?: number
+  /** Bytes from which somebody is told, and from which no backup is made. */
   limits?: { warn?: number; stop?: number }
+  /** What the storage costs, for estimates. */
+  prices?: Prices
+}
+
+/** As the service bills them; what is left out costs nothing. */
+export interface Prices {
+  /** For people; USD if absent. */
+  currency?: string
+  /** Of a gigabyte (10^9 bytes) for a month. */
+  storage?: number
+  /** Of a thousand requests that store, that read, that list; lists as writes if absent. */
+  writes?: number
+  reads?: number
+  lists?: number
+  /** What a month may cost. */
+  budget?: number
 }
 
 export interface CompressionSettings {

@@ -1,5 +1,8 @@
 /** What a vault takes, in all and by job, and how it grows. */
+import type { Requests } from '../model/storage.ts'
 import type { Vault, Cancel } from '../model/vault.ts'
+import type { Asked } from '../policy/cost.ts'
+import type { Deps } from './recorder.ts'
 
 export interface JobStats {
   job: string
@@ -25,6 +28,19 @@ export interface VaultStats {
 }
 
 const DAY_MS = 86_400_000
+
+/** What the runs into a vault asked of its storage since then; those of before are not known to the catalogue for ever. */
+export function askedOf({ catalogue }: Pick<Deps, 'catalogue'>, vault: string, since: Date): Asked[] {
+  return catalogue.runs({ vault, since, limit: 10_000 }).flatMap(({ job, createdAt, summary }): Asked[] => {
+    const requests = summary?.['requests']
+    return isRequests(requests) ? [{ at: createdAt, job, requests }] : []
+  })
+}
+
+const KINDS = ['write', 'read', 'list', 'remove'] as const
+
+const isRequests = (value: unknown): value is Requests =>
+  typeof value === 'object' && value !== null && KINDS.every((kind) => typeof Reflect.get(value, kind) === 'number')
 
 export async function stats(vault: Vault, options: Cancel & { job?: string } = {}): Promise<VaultStats> {
   const jobs = new Map<string, JobStats>()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { noAzurite, startAzurite } from '../servers/azurite.ts'
 import { noFakeGcs, startFakeGcs } from '../servers/fake-gcs.ts'
-import { noVersitygw, startVersioned } from '../servers/s3-servers.ts'
+import { noVersitygw, startVersioned, startVersitygw } from '../servers/s3-servers.ts'
 import { noSshd, startSshd } from '../servers/sshd.ts'
 import { s3 } from '../../src/storage/s3.ts'
 import { noRclone, startRcloneDav } from '../servers/webdav.ts'
@@ -99,5 +99,47 @@ test(
       assert.equal(back.code, 0, back.stderr)
       assert.equal(readFileSync(join(cli.dir, `back-${format}`, cli.dir, 'data/a'), 'utf8'), 'content of a')
     }
+  },
+)
+
+test(
+  'driver:s3-versitygw: stats tell the requests of a vault and estimate what it costs, in all and by job',
+  { skip: noVersitygw },
+  async (t) => {
+    const server = await startVersitygw()
+    t.after(() => server.stop())
+    const cli = holdfast(scratch(t))
+    mkdirSync(join(cli.dir, 'data'))
+    writeFileSync(join(cli.dir, 'data/a'), randomBytes(2_000_000))
+    const prices = { currency: 'EUR', storage: 1000, writes: 5, reads: 1, budget: 1 }
+    const storage = { type: 's3', bucket: 'backups', endpoint: server.endpoint }
+    const files = { type: 'files', paths: ['./data'] }
+    const vaults = { priced: { storage, format: 'archive', prices } }
+    const jobs = { one: { source: files, vaults: ['priced'] }, two: { source: files, vaults: ['priced'] } }
+    const config = { version: 1, server: { dataDir: './state' }, vaults, jobs }
+    writeFileSync(join(cli.dir, 'holdfast.json'), JSON.stringify(config), { mode: 0o600 })
+    const made = await cli.run(['backup'], { env: server.env })
+    assert.equal(made.code, 0, made.stderr)
+    const { stdout } = await cli.run(['stats', '--json'], { env: server.env })
+    const [vault] = JSON.parse(stdout) as {
+      requests: { write: number }
+      cost: { stored: number; requests: number; perMonth: number; daysToBudget: number }
+      jobs: { job: string; requests: { write: number }; cost: { stored: number } }[]
+    }[]
+    assert.ok(vault)
+    // Two times 2 MB at 1,000 a gigabyte.
+    assert.ok(vault.cost.stored > 3.9 && vault.cost.stored < 4.2, stdout)
+    assert.ok(vault.cost.requests > 0 && vault.cost.daysToBudget === 0)
+    assert.equal(
+      vault.jobs.reduce((sum, { requests }) => sum + requests.write, 0),
+      vault.requests.write,
+    )
+    for (const { cost } of vault.jobs) assert.ok(cost.stored > 1.9 && cost.stored < 2.1)
+    const shown = await cli.run(['stats'], { env: server.env })
+    assert.match(
+      shown.stdout,
+      /about \d+\.\d\d EUR a month: 4\.\d\d EUR stored, .* for requests; the budget is used up/,
+    )
+    assert.match(shown.stdout, /A MONTH/)
   },
 )

@@ -35,6 +35,8 @@ const encryption = z
   ])
   .describe('Of an archive; a repository is always encrypted.')
 
+const price = (description: string) => z.number().nonnegative().describe(description).optional()
+
 export const vault = settings({
   storage,
   format: z
@@ -68,6 +70,16 @@ export const vault = settings({
     stop: size('From this size on no backup is made.').optional(),
   })
     .describe('How large the vault may become.')
+    .optional(),
+  prices: settings({
+    currency: text('For people; USD if left out.').optional(),
+    storage: price('Of a gigabyte for a month.'),
+    writes: price('Of a thousand requests that store.'),
+    reads: price('Of a thousand requests that read.'),
+    lists: price('Of a thousand requests that list; those of writes if left out.'),
+    budget: price('What a month may cost.'),
+  })
+    .describe('What the storage costs, for the estimates of `stats`.')
     .optional(),
   bandwidth: bandwidth.describe('Of all runs to this vault.').optional(),
   cache: settings({

@@ -18,6 +18,16 @@ export const vaultShort = z.strictObject({
   growthPerDay: z.number().optional(),
   daysToFull: z.number().optional(),
   limits: z.strictObject({ warn: z.number().optional(), stop: z.number().optional() }).optional(),
+  cost: z
+    .strictObject({
+      currency: z.string(),
+      stored: z.number(),
+      requests: z.number(),
+      perMonth: z.number(),
+      daysToBudget: z.number().optional(),
+    })
+    .optional()
+    .describe('Of a month, by the prices of the vault: an estimate.'),
   checkedAt: time.optional().describe('When a run used it last.'),
   problem: z.string().optional().describe('What is open against it.'),
 })

@@ -2,6 +2,8 @@
 import type { JobFigures } from '../../model/board.ts'
 import type { Incident } from '../../model/incident.ts'
 import type { StorageSettings, VaultSettings } from '../../model/settings.ts'
+import { askedOf } from '../../operations/stats.ts'
+import { vaultCost } from '../../policy/cost.ts'
 import { daysToFull, growthPerDay } from '../../policy/forecast.ts'
 import type { Served } from '../contract/index.ts'
 import type { Api } from '../handler.ts'
@@ -17,6 +19,9 @@ export function vaultShort({ app }: Api, vault: VaultSettings, seen: JobsSeen): 
   const last = usage.at(-1)
   const growth = growthPerDay(usage)
   const days = daysToFull(usage, limits?.stop)
+  const since = new Date(seen.now.getTime() - MEASURED_MS)
+  const cost =
+    vault.prices && vaultCost(vault.prices, usage, askedOf({ catalogue: app.history() }, name, since), seen.now)
   const problem = [...seen.incidents.values()].flat().find((one: Incident) => one.vault === name)
   const used = Object.values(app.settings.jobs).filter(({ vaults }) => vaults.includes(name))
   const figures = [...seen.board.values()].flatMap((one: JobFigures) => one.vaults.get(name) ?? [])
@@ -38,6 +43,7 @@ export function vaultShort({ app }: Api, vault: VaultSettings, seen: JobsSeen): 
     ...(growth !== undefined && { growthPerDay: Math.round(growth) }),
     ...(days !== undefined && { daysToFull: Math.round(days) }),
     ...(limits && { limits }),
+    ...(cost && { cost }),
     ...(newest && { checkedAt: newest }),
     ...(problem && { problem: problem.message }),
   }

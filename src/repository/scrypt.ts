@@ -44,18 +44,25 @@ const PLACES = Array.from({ length: 16 }, (_, at) => at).sort((a, b) => ((a * 5)
 export async function scryptKey(password: Bytes, salt: Bytes, length: number, cost: ScryptCost): Promise<Buffer> {
   const { N, r, p } = cost
   const size = 128 * r
-  let mixer = p > 1 && N >= SLICE && 2 * (N + 2) * size <= MOST_MEMORY ? mixerOf(2 * (N + 2) * size) : undefined
-  if (mixer === undefined)
-    return derive(password, salt, length, { ...cost, maxmem: 128 * N * r + 128 * r * p + 1024 * 1024 })
+  const memory = 2 * (N + 2) * size
   const blocks = pbkdf2Sync(password, salt, 1, p * size, 'sha256')
-  // An odd one out is mixed twice, which costs nothing but memory traffic.
-  for (let lane = 0; lane < p; lane += 2) {
-    const pair = [lane, Math.min(lane + 1, p - 1)] as const
-    await mixPair(mixer, N, pair.map((one) => blocks.subarray(one * size, (one + 1) * size)) as [Buffer, Buffer])
-  }
-  mixer = undefined
+  if (p === 1 || N < SLICE || memory > MOST_MEMORY || !(await mixAll(blocks, cost)))
+    return derive(password, salt, length, { ...cost, maxmem: 128 * N * r + 128 * r * p + 1024 * 1024 })
   collectNow()
   return pbkdf2Sync(password, blocks, 1, length, 'sha256')
+}
+
+/** Whether it could. All that holds the memory ends with it. */
+async function mixAll(blocks: Buffer, { N, r, p }: ScryptCost): Promise<boolean> {
+  const size = 128 * r
+  const mixer = mixerOf(2 * (N + 2) * size)
+  if (mixer === undefined) return false
+  // An odd one out is mixed twice, which costs nothing but memory traffic.
+  for (let lane = 0; lane < p; lane += 2) {
+    const [a, b] = [lane, Math.min(lane + 1, p - 1)]
+    await mixPair(mixer, N, [blocks.subarray(a * size, (a + 1) * size), blocks.subarray(b * size, (b + 1) * size)])
+  }
+  return true
 }
 
 /** Memory of WebAssembly goes when the collector finds that nobody has it, which would be long after the backup has begun. */

@@ -29,8 +29,8 @@ export function decodeBlob(
 const expand = zstdExpander()
 const memories = new Map<string, Uint8Array>()
 
-/** Memory of this thread for one purpose; what it held before is gone. */
-export function memoryFor(purpose: 'compressed' | 'opened' | 'expanded', size: number): Uint8Array {
+/** Memory of this thread for one purpose, `packed` for what is sealed next or was opened; what it held before is gone. */
+export function memoryFor(purpose: 'packed' | 'expanded', size: number): Uint8Array {
   const known = memories.get(purpose)
   if (known !== undefined && known.length >= size) return known
   const memory = Buffer.allocUnsafeSlow(Math.max(size, 640 * 1024))
@@ -51,7 +51,7 @@ export function openInPlace(
   { id, contentLength, compressed }: BlobFacts,
 ): Uint8Array | undefined {
   if (contentLength > MAX_BLOB) return undefined
-  const opened = memoryFor('opened', sealed.length)
+  const opened = memoryFor('packed', sealed.length)
   let size = unsealInto(key, sealed, opened)
   if (size === -1) return undefined
   let content = opened.subarray(0, size)

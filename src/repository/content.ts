@@ -8,7 +8,7 @@ import { MAX_CHUNK } from './pack-writer.ts'
 const MIN_CHUNK = 512 * 1024
 const AVERAGE_BITS = 20
 /** A chunk must lie in it whole; what remains behind the last one is moved to its beginning. */
-const WINDOW = 2 * MAX_CHUNK
+const WINDOW = 1.5 * MAX_CHUNK
 
 export interface StoredContent {
   size: number

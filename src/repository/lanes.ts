@@ -26,6 +26,8 @@ const INLINE_BYTES = 4 * 1024 * 1024
 const INLINE_FILES = 400
 /** Packs on their way to the storage while each thread fills one. */
 const SPARE_PACKS = 1
+/** Chunks that wait while each thread works on one. */
+const SPARE_CHUNKS = 1
 /** Tasks that wait at one thread. */
 const MOST_TASKS = 2
 const MOST_THREADS = 8
@@ -165,7 +167,7 @@ export class Lanes {
   }
 
   #start(): void {
-    for (let n = 0; n < this.#width * MOST_TASKS; n += 1) {
+    for (let n = 0; n < this.#width + SPARE_CHUNKS; n += 1) {
       this.#chunks.push(new SharedArrayBuffer(MAX_CHUNK))
       this.#freeChunks.push(n)
     }

@@ -133,7 +133,7 @@ export class PackWriter {
     this.#pack ??= this.#memory.take(Math.max(packRoom(this.#packSize), room + 1024))
     let plain = content
     if (this.#compress !== undefined) {
-      const scratch = memoryFor('compressed', room)
+      const scratch = memoryFor('packed', room)
       plain = scratch.subarray(0, this.#compress(content, scratch))
     }
     const length = sealInto(this.#settings.key, plain, this.#pack, this.#length)

@@ -78,6 +78,8 @@ export interface VaultOpening extends Partial<Omit<VaultSettings, 'name' | 'stor
   /** Where it lies, in place of what its name tells; an open one is closed with the vault. */
   storage?: StorageSettings | Storage
   create?: boolean
+  /** Of a repository that is made: `Vault.chunker` of another one. */
+  chunker?: bigint
   /** What is made where nothing is yet; the format of the settings if absent. */
   newFormat?: VaultSettings['format']
   timezone?: string
@@ -171,7 +173,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
 
   async function openVault(name: string, asked: VaultOpening): Promise<Vault> {
     const opening = { ...options.vaults?.[name], ...asked }
-    const { create, timezone, uncached, askPassword, newFormat, storage: elsewhere, ...overrides } = opening
+    const { create, chunker, timezone, uncached, askPassword, newFormat, storage: elsewhere, ...overrides } = opening
     const known = settings.vaults[name] ?? (elsewhere ? named(name) : adHoc(name))
     const { cache, ...vaultSettings }: VaultSettings = { ...known, ...overrides }
     const storage = await openWrapped(
@@ -209,6 +211,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
           clock,
           program: `holdfast ${VERSION}`,
           ...(create !== undefined && { create }),
+          ...(chunker !== undefined && { chunker }),
           ...(askPassword && { askPassword }),
         })
       }

@@ -15,8 +15,11 @@ export interface Vault {
   readonly format: 'archive' | 'repository'
   readonly storage: Storage
 
-  /** Every committed backup, oldest first. One that lost a part is listed with `broken`. */
-  backups(options?: Cancel): Promise<Backup[]>
+  /**
+   * Every committed backup, oldest first. One that lost a part is listed with `broken`; of which nothing can be read is told to
+   * `onUnreadable`, and left out.
+   */
+  backups(options?: Cancel & { onUnreadable?: (error: AppError) => void }): Promise<Backup[]>
 
   /**
    * Makes a backup. It exists once this resolves, and only then; any failure or crash before leaves the vault as it was,
@@ -53,6 +56,9 @@ export interface Vault {
 
   /** Logs of databases, beside the backups. */
   readonly lanes: VaultLanes
+
+  /** Where content is cut by a polynomial: vaults with the same one cut the same content alike. It tells about content, so it is as secret. */
+  readonly chunker?: bigint
 
   /** Where several passwords can open it. */
   readonly keys?: VaultKeys

@@ -163,7 +163,8 @@ async function write(
       dataAddedPacked: snapshot.summary.data_added_packed,
     }
   } catch (error) {
-    if (isAbort(error)) await store.keep()
+    // What was sent need not be sent again, whatever ended this.
+    await store.keep()
     throw isAbort(error) || isAppError(error) ? error : toAppError(error)
   } finally {
     await lanes.close()

@@ -19,7 +19,7 @@ const FLUSH_MS = 5 * 60_000
 const MOST_UPLOADS = 6
 /** Memories of packs that wait to be used again. */
 const MOST_SPARE = 2
-/** How long the end of a cancelled backup may take. */
+/** How long the end of a backup that came to nothing may take. */
 const KEEP_MS = 10_000
 
 export interface PackStoreOptions extends Cancel {
@@ -117,7 +117,7 @@ export class PackStore {
     if (rest !== undefined) this.put(closePack(this.#repository.key, rest), writer.type, () => undefined)
   }
 
-  /** After a cancellation: lists what has been stored, so that the next backup need not send it again. Never rejects. */
+  /** After a cancellation or a failure: lists what has been stored, so that the next backup need not send it again. Never rejects. */
   async keep(): Promise<void> {
     await this.settle()
     this.#failure = undefined

@@ -45,16 +45,21 @@ export interface RepositoryVaultOptions {
   askPassword?: Secret
   /** Make the repository when there is none; else `vault.not-found`. */
   create?: boolean
+  /** Of one that is made: as another repository cuts content. */
+  chunker?: bigint
 }
 
 export async function repositoryVault(options: RepositoryVaultOptions): Promise<Vault> {
-  const { storage, settings, clock, askPassword, create } = options
+  const { storage, settings, clock, askPassword, create, chunker } = options
   const password = settings.password ?? askPassword
   if (password === undefined)
     throw new AppError('vault.no-password', `${storage.name} is a repository, and no password was given`)
   const repository =
     create === true && !(await isRepository(storage))
-      ? await createRepository(storage, password, { now: clock.now() })
+      ? await createRepository(storage, password, {
+          now: clock.now(),
+          ...(chunker !== undefined && { polynomial: chunker }),
+        })
       : await openRepository(storage, password)
   return vaultOf(repository, options)
 }
@@ -185,6 +190,7 @@ export function vaultOf(
         return { removed: locks, bytes: 0 }
       }
     },
+    chunker: repository.config.polynomial,
     lanes: repositoryLanes(repository),
     keys: keyRing(repository, clock),
     async unlock({ all, ...cancel }) {
@@ -200,8 +206,12 @@ export function vaultOf(
   }
 }
 
-async function listBackups(repository: OpenRepository, vault: string, cancel: Cancel): Promise<Backup[]> {
-  const stored = await readSnapshots(repository, { ...cancel, onUnreadable: () => undefined })
+async function listBackups(
+  repository: OpenRepository,
+  vault: string,
+  { onUnreadable, ...cancel }: NonNullable<Parameters<Vault['backups']>[0]>,
+): Promise<Backup[]> {
+  const stored = await readSnapshots(repository, { ...cancel, onUnreadable: (_id, error) => onUnreadable?.(error) })
   const noted = await notedIds(repository, cancel)
   const backups: Backup[] = []
   for (const one of stored)

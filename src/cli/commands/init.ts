@@ -14,6 +14,8 @@ interface InitOptions {
   recipient?: string[]
   path?: string
   output: string
+  copyChunkerParams?: string
+  fromPasswordFile?: string
   passwordFile?: string
   passwordCommand?: string
 }
@@ -26,6 +28,11 @@ export function register(program: Command, context: Context): void {
     .option('--source <path>', 'write a configuration with a job for this (repeatable)', collect)
     .option('--output <file>', 'the configuration to write, with --source', 'holdfast.yaml')
     .option('--format <format>', 'archive, or repository (deduplicated, as restic has it)', 'archive')
+    .option(
+      '--copy-chunker-params <vault>',
+      'of a repository: cut content as this one does, so that copies between the two share what is equal',
+    )
+    .option('--from-password-file <file>', 'the password of that one, if it is another')
     .option('--compression <type[:level]>', 'none, gzip, deflate, brotli, zstd or zip')
     .option('--recipient <age1...>', 'encrypt for this age recipient (repeatable)', collect)
     .option('--path <template>', 'object names, such as {job}/{date}_{time}_{type}')
@@ -48,9 +55,11 @@ async function init(context: Context, given: string | undefined, options: InitOp
     return
   }
   await refuseExisting(context, place)
+  const chunker = await chunkerOf(context, options)
   const vault = await app.vault(place, {
     create: true,
     format,
+    ...(chunker !== undefined && { chunker }),
     ...opening(context, options),
     ...(options.compression !== undefined && { compression: compressionOf(options.compression) }),
     ...(options.recipient && { encryption: { type: 'age' as const, recipients: options.recipient } }),
@@ -79,6 +88,20 @@ async function init(context: Context, given: string | undefined, options: InitOp
         `next: ${next}`,
       ].join('\n'),
   )
+}
+
+async function chunkerOf(context: Context, options: InitOptions): Promise<bigint | undefined> {
+  const { copyChunkerParams: name, format, fromPasswordFile } = options
+  if (name === undefined) return undefined
+  if (format !== 'repository')
+    throw new AppError('usage.invalid', '--copy-chunker-params is for repositories', {
+      hint: 'Add --format repository.',
+    })
+  const app = await context.app()
+  const password = fromPasswordFile === undefined ? options : { passwordFile: fromPasswordFile }
+  const { chunker } = await app.vault(name, opening(context, password))
+  if (chunker === undefined) throw new AppError('usage.invalid', `${name} is no repository`)
+  return chunker
 }
 
 async function refuseExisting(context: Context, place: string): Promise<void> {

@@ -23,8 +23,10 @@ export function register(program: Command, context: Context): void {
 
 async function list(context: Context, options: ListOptions): Promise<void> {
   const found: Backup[] = []
+  const onUnreadable = ({ message }: AppError): void =>
+    context.out.note(`warning: ${message}; \`holdfast check\` tells more`)
   for (const vault of await openVaults(context, options))
-    found.push(...(await vault.backups({ signal: context.signal })))
+    found.push(...(await vault.backups({ signal: context.signal, onUnreadable })))
   const now = new Date()
   const since = options.since === undefined ? undefined : timeOf(options.since, now)
   const until = options.until === undefined ? undefined : timeOf(options.until, now)

@@ -19,6 +19,7 @@ import { compare, medians } from './measure.ts'
 import { prepareTools } from '../scripts/test-tools.ts'
 import { repositoryCases } from './repository-cases.ts'
 import { serviceFigures } from './service.ts'
+import { sharedQueueFigures } from './shared-queue.ts'
 import { describeMachine, describeMaterial, tableOf, type Result } from './report.ts'
 
 const { values } = parseArgs({
@@ -51,7 +52,10 @@ try {
   if (wants(values.on, 'tree')) onMaterial('mixed tree', mixedTree(dir, files))
   if (!quick && wants(values.on, 'small')) onMaterial('1 GiB file', largeFile(dir, 1))
   if (wants(values.on, 'large')) onMaterial(quick ? '1 GiB file' : '8 GiB file', largeFile(dir, quick ? 1 : 8))
-  if (wants(values.on, 'service')) console.log(serviceFigures(work))
+  if (wants(values.on, 'service')) {
+    console.log(serviceFigures(work))
+    console.log(await sharedQueueFigures(work))
+  }
   if (wants(values.on, 'api')) console.log(await apiFigures(work, quick ? 10 : 60))
   if (wants(values.on, 'start')) await onStart()
 } finally {

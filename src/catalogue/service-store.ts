@@ -42,6 +42,10 @@ interface StateRow {
   pause_reason: string | null
 }
 
+/** Tasks that are looked at for one that may begin. */
+const FEW = 3
+const MANY = 50
+
 export function serviceStore(database: Database, clock: Clock, seal: Seal): ServiceStore {
   const sql = statements(database)
   const now = (): number => clock.now().getTime()
@@ -122,15 +126,18 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
       return rows.map((row) => ({ ...taskOf(row), state: row.state, ...(row.owner && { by: nameOf(row.owner) }) }))
     },
 
-    claim(labels, leaseMs, may = () => true) {
+    claim(labels, leaseMs, may) {
       return transaction(database, () => {
-        const rows = sql.waiting.all(now()) as unknown as TaskRow[]
-        if (rows.length === 0) return undefined
-        const atWork = (sql.tasksIn.all('claimed') as unknown as TaskRow[]).map(taskOf)
-        const row = rows.find((one) => {
+        const atWork = may === undefined ? [] : (sql.tasksIn.all('claimed') as unknown as TaskRow[]).map(taskOf)
+        const suits = (one: TaskRow): boolean => {
           const task = taskOf(one)
-          return task.labels.every((label) => labels.includes(label)) && may(task, atWork)
-        })
+          return task.labels.every((label) => labels.includes(label)) && (may?.(task, atWork) ?? true)
+        }
+        // Most often the first will do.
+        const few = sql.waiting.all(now(), FEW) as unknown as TaskRow[]
+        const row =
+          few.find(suits) ??
+          (few.length < FEW ? undefined : (sql.waiting.all(now(), MANY) as unknown as TaskRow[]).find(suits))
         if (row === undefined) return undefined
         const task = readTask(row)
         const token = randomUUID()
@@ -146,10 +153,15 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
         return true
       })
     },
-    release({ task, token }, run, notBefore) {
+    release({ task, token }, run, notBefore, onTask) {
       const { options: _, ...rest } = task
       const next = { ...rest, run, notBefore, attempt: task.attempt + 1 }
-      return sql.release.run(run, notBefore.getTime(), JSON.stringify(next), task.id, token).changes > 0
+      return transaction(database, () => {
+        const { changes } = sql.release.run(run, notBefore.getTime(), JSON.stringify(next), task.id, token)
+        if (changes === 0) return false
+        onTask?.({ ...task, ...next })
+        return true
+      })
     },
     withdraw(run, reason) {
       return transaction(database, () => {
@@ -265,9 +277,9 @@ function statements(database: Database) {
     tasksIn: database.prepare('SELECT * FROM task WHERE state = ? ORDER BY due, id'),
     waiting: database.prepare(
       `SELECT * FROM task WHERE state = 'queued' AND not_before <= ?
-         AND (body ->> 'kind' = 'restore'
-           OR job NOT IN (SELECT job FROM task WHERE state = 'claimed' AND body ->> 'kind' <> 'restore'))
-       ORDER BY not_before, id LIMIT 50`,
+         AND (job NOT IN (SELECT job FROM task WHERE state = 'claimed' AND body ->> 'kind' <> 'restore')
+           OR body ->> 'kind' = 'restore')
+       ORDER BY not_before, id LIMIT ?`,
     ),
     waitingRun: database.prepare(`SELECT * FROM task WHERE run = ? AND state = 'queued'`),
     claim: database.prepare(

@@ -166,11 +166,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       const next = runId()
       const at = new Date(clock.now().getTime() + AGAIN_AFTER_MS * (task.attempt - 1))
       const done = more
-        ? store.release(claim, next, at)
+        ? store.release(claim, next, at, deps.onQueued)
         : store.finish(claim, 'interrupted', 'its worker died each time')
-      if (!done) continue
-      deps.onAbandoned(task, more)
-      if (more) deps.onQueued({ ...task, run: next, notBefore: at, attempt: task.attempt + 1 })
+      if (done) deps.onAbandoned(task, more)
     }
   }
 

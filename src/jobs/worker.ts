@@ -15,7 +15,7 @@ export interface WorkerDeps {
   arrival?(signal: AbortSignal): Promise<void>
   /** How many more may begin now, each time that changes. */
   onRoom?(room: number): void
-  /** A task that goes back to the queue with a new run. */
+  /** A task that goes back to the queue with a new run; called in the transaction that puts it there. */
   onQueued(task: Task): void
   /** The store does not answer, or a defect. The worker goes on. */
   onProblem(error: Failure): void
@@ -108,10 +108,7 @@ async function one(deps: WorkerDeps, claim: Claim, stopping: AbortSignal): Promi
 
 /** A stop is no fault of the run: it goes on with the next worker, at once. */
 function putBack(deps: WorkerDeps, claim: Claim): boolean {
-  const task = { ...claim.task, run: runId(), notBefore: deps.clock.now() }
-  const released = deps.store.release(claim, task.run, task.notBefore)
-  if (released) deps.onQueued(task)
-  return released
+  return deps.store.release(claim, runId(), deps.clock.now(), deps.onQueued)
 }
 
 /** True also when the store cannot be asked: what it does not deny still counts. */

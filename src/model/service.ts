@@ -141,8 +141,11 @@ export interface ServiceStore {
   renew(claim: Claim, leaseMs: number): boolean
   /** Ends the task, with what became of its slot. False when the lease was lost. */
   finish(claim: Claim, state: SlotState, reason?: string): boolean
-  /** Back into the queue, for another attempt with a new run. */
-  release(claim: Claim, run: string, notBefore: Date): boolean
+  /**
+   * Back into the queue, for another attempt with a new run. `onTask` is called with it before anybody else can take it:
+   * all or nothing. False when the lease was lost.
+   */
+  release(claim: Claim, run: string, notBefore: Date, onTask?: (task: Task) => void): boolean
   /** Ends a task that still waits. False if it does not wait. */
   withdraw(run: string, reason: string): boolean
   /** Claims whose owner is dead or silent for longer than its lease. */

@@ -220,7 +220,19 @@ function promises(name: string, skip: string | undefined, open: (t: TestContext,
       const claim = service.claim(['gpu'], 1000)
       assert.deepEqual(claim?.task.options, options)
       assert.deepEqual(ids(service.tasks('claimed')), ['one'])
-      assert.ok(claim && service.release(claim, 'a new run', day(1)))
+      const told: string[] = []
+      const failing = (): void => {
+        throw new Error('its run cannot be written')
+      }
+      assert.ok(claim)
+      assert.throws(() => service.release(claim, 'a new run', day(1), failing), /cannot be written/)
+      assert.deepEqual(ids(service.tasks('claimed')), ['one'], 'all or nothing')
+      assert.ok(service.release(claim, 'a new run', day(1), ({ run: of, attempt }) => told.push(`${of} ${attempt}`)))
+      assert.equal(
+        service.release(claim, 'another', day(1), () => told.push('never')),
+        false,
+      )
+      assert.deepEqual(told, ['a new run 2'])
       assert.equal(service.renew(claim, 1000), false)
       const again = service.claim(['gpu'], 1000)
       assert.deepEqual([again?.task.run, again?.task.attempt], ['a new run', 2])

@@ -263,3 +263,18 @@ BEGIN
 END $$;
 CREATE TRIGGER definition_told AFTER INSERT OR UPDATE OR DELETE ON definition
   FOR EACH ROW EXECUTE FUNCTION tell_definition();
+
+-- Whoever writes takes the lock of the writers before any row (thread.ts takes it at the begin of a transaction): so
+-- nobody waits in a circle, and events have their numbers in the order in which they are seen.
+CREATE FUNCTION one_writer() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_advisory_xact_lock(1752132708); RETURN NULL; END $$;
+DO $$
+DECLARE
+  name TEXT;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['run', 'backup', 'recurrence_state', 'slot', 'task', 'incident', 'usage', 'definition', 'event']
+  LOOP
+    EXECUTE format('CREATE TRIGGER one_writer BEFORE INSERT OR UPDATE OR DELETE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION one_writer()', name);
+  END LOOP;
+END $$;

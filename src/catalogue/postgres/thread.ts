@@ -28,7 +28,10 @@ export interface ThreadData {
   connectMs: number
 }
 
-/** One writer at a time, as in SQLite: what is read in a transaction is still so when it ends. "hold" as a number. */
+/**
+ * One writer at a time, as in SQLite: what is read in a transaction is still so when it ends. Single statements take the
+ * same lock by the trigger `one_writer`. "hold" as a number.
+ */
 const WRITER = 0x686f6c64
 /** One that hangs within a transaction must not hold the others up. */
 const IDLE_MS = 30_000
@@ -107,7 +110,10 @@ async function answer(question: Question): Promise<Answer> {
   if (lost) throw new Error('the connection was lost within a transaction')
   const connection = await connect()
   if (question.kind === 'begin') {
-    await begin(connection)
+    await connection.query(`BEGIN; SELECT pg_advisory_xact_lock(${WRITER})`).catch(async (error: unknown) => {
+      await connection.query('ROLLBACK').catch(() => undefined)
+      throw error
+    })
     inTransaction = true
     return { rows: [], changes: 0 }
   }
@@ -126,35 +132,12 @@ async function answer(question: Question): Promise<Answer> {
     text,
     values: values.map((value) => (value instanceof Uint8Array ? Buffer.from(value) : value)),
   }
-  let result: QueryResult
-  if (inTransaction) result = await connection.query(asked)
-  else if (!writes)
-    // What only looks is asked again by a new connection.
-    result = await connection.query(asked).catch(async (error: unknown) => {
-      if (client === connection) throw error
-      return (await connect()).query(asked)
-    })
-  else {
-    await begin(connection)
-    try {
-      result = await connection.query(asked)
-      await connection.query('COMMIT')
-    } catch (error) {
-      await connection.query('ROLLBACK').catch(() => undefined)
-      throw error
-    }
-  }
+  // What only looks is asked again by a new connection.
+  const result: QueryResult = await connection.query(asked).catch(async (error: unknown) => {
+    if (writes || inTransaction || client === connection) throw error
+    return (await connect()).query(asked)
+  })
   return { rows: result.rows as unknown[], changes: result.rowCount ?? 0 }
-}
-
-async function begin(connection: Client): Promise<void> {
-  await connection.query('BEGIN')
-  try {
-    await connection.query(`SELECT pg_advisory_xact_lock(${WRITER})`)
-  } catch (error) {
-    await connection.query('ROLLBACK').catch(() => undefined)
-    throw error
-  }
 }
 
 port.on('message', (question: Question) => {

@@ -47,12 +47,15 @@ export function sftp(settings: Omit<SftpStorageSettings, 'type'>, options: Drive
     const tried = `store ${key} in ${name}`
     throwIfAborted(signal)
     const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
-    const before = await connections.persist(tried, signal, (session) => statOf(session, path, signal))
-    if (ifAbsent && before !== undefined) throw taken()
+    const looked = connections.persist(tried, signal, (session) => statOf(session, path, signal))
+    // Met below.
+    looked.catch(() => undefined)
+    if (ifAbsent && (await looked) !== undefined) throw taken()
 
     const temporary = temporaryFor(path)
     try {
       const written = await writeFile({ pool: connections, path: temporary, tried, modes, signal, onBytes }, body)
+      const before = await looked
       throwIfAborted(signal)
       const stats = { size: written.size, mtime: written.mtime }
       // Within one second only the size would tell the new object from those before it.

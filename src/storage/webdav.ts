@@ -104,9 +104,10 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
         const also = [403, 404, 409, 412, 500]
         const { ok, status } = await discard(await ask(tried, each, { method: 'MOVE', path: temporary, headers, also }))
         if (status === 412 && ifAbsent) throw taken()
-        const [left, found] = await Promise.all([temporary, path].map((one) => client.file(tried, each, one)))
+        const found = await client.file(tried, each, path)
         // Others moved theirs to the same place just then; or the answer to an earlier try was lost.
-        if (!ok && (left !== undefined || found?.size !== length))
+        const moved = ok || (found?.size === length && (await client.file(tried, each, temporary)) === undefined)
+        if (!moved)
           throw new AppError('storage.failed', `cannot ${tried}: it was not moved into place (HTTP ${status})`)
         return found?.size === length ? found : { name: path, size: length, modified: new Date() }
       })

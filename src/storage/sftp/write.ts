@@ -118,8 +118,9 @@ async function openFile(job: Write, flags: 'w' | 'r+'): Promise<OpenFile> {
 async function finish({ session, handle }: OpenFile, job: Write, length: number): Promise<Stats> {
   const { file: mode } = job.modes
   if (mode !== undefined) await session.ask<void>((sftp, done) => sftp.fchmod(handle, mode, done))
-  await extension(session.ask<void>((sftp, done) => sftp.ext_openssh_fsync(handle, (error) => done(error))))
-  const stats = await session.ask<Stats>((sftp, done) => sftp.fstat(handle, done), job.signal)
+  const flushed = extension(session.ask<void>((sftp, done) => sftp.ext_openssh_fsync(handle, (error) => done(error))))
+  const looked = session.ask<Stats>((sftp, done) => sftp.fstat(handle, done), job.signal)
+  const [stats] = await Promise.all([looked, flushed])
   if (stats.size !== length)
     throw new AppError('storage.truncated', `cannot ${job.tried}: the server holds ${stats.size} of ${length} bytes`)
   return stats

@@ -219,6 +219,8 @@ export interface VaultKeys {
 export interface RepairOptions extends Cancel {
   /** Read all stored bytes, to find what is damaged inside. */
   readData?: boolean
+  /** Make backups that need what is lost again without it, beside the old ones or in place of them. */
+  backups?: 'beside' | 'replace'
   dryRun?: boolean
   onProgress?: OnProgress
 }
@@ -231,4 +233,7 @@ export interface RepairOutcome {
   /** Pieces of content that are lost, and the backups that need them. */
   missing: number
   backups: string[]
+  /** With `backups`: what was made again, by the ids before; and what is not in it, as `ID:/path`. */
+  made: Record<string, string>
+  lost: string[]
 }

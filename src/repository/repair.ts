@@ -16,7 +16,17 @@ import { encodeHeader, headerRange, packSize, parseHeader, type PackedBlob } fro
 import { closePack, packRoom } from './pack-writer.ts'
 import { markUsed } from './pack-plan.ts'
 import { storeIndexes } from './prune.ts'
-import { inParallel, listFiles, listIds, loadIndex, readSnapshots, type OpenRepository } from './repository.ts'
+import { repairSnapshots } from './repair-snapshots.ts'
+import {
+  inParallel,
+  listFiles,
+  listIds,
+  loadIndex,
+  readSnapshots,
+  type IndexedRepository,
+  type OpenRepository,
+} from './repository.ts'
+import type { StoredSnapshot } from './snapshot.ts'
 import { readUnpacked } from './unpacked.ts'
 
 type Listing = Map<string, PackedBlob[]>
@@ -29,7 +39,15 @@ export async function repairRepository(context: BackupContext, options: RepairOp
   await using lock = await lockRepository(repository, { exclusive: true, clock, ...cancel, onNote: note })
   await lock.confirmed
   const { storage } = repository
-  const outcome: RepairOutcome = { changed: false, problems: [], mended: [], missing: 0, backups: [] }
+  const outcome: RepairOutcome = {
+    changed: false,
+    problems: [],
+    mended: [],
+    missing: 0,
+    backups: [],
+    made: {},
+    lost: [],
+  }
   const tell = (problem: string, mended: string): void => {
     outcome.problems.push(problem)
     outcome.mended.push(mended)
@@ -97,7 +115,18 @@ export async function repairRepository(context: BackupContext, options: RepairOp
     for (const id of gone) await storage.remove(keyOfFile('data', id), cancel)
     outcome.changed = true
   }
-  await tellMissing(repository, outcome, dryRun, cancel)
+  const damaged = await tellMissing(repository, outcome, dryRun, cancel)
+  if (options.backups !== undefined && damaged !== undefined && damaged.snapshots.length > 0 && !dryRun) {
+    const made = await repairSnapshots(damaged.repository, damaged.snapshots, {
+      clock,
+      lock,
+      ...cancel,
+      forget: options.backups === 'replace',
+      onLost: (id, path) => outcome.lost.push(`${id}:${path}`),
+    })
+    outcome.made = Object.fromEntries(made)
+    outcome.changed = true
+  }
   return outcome
 }
 
@@ -210,24 +239,29 @@ async function moveTo(
   return [id, placed]
 }
 
-/** Which snapshots still lack something. */
+/** Which snapshots still lack something; undefined when that is not known yet. */
 async function tellMissing(
   repository: OpenRepository,
   outcome: RepairOutcome,
   dryRun: boolean,
   cancel: Cancel,
-): Promise<void> {
+): Promise<{ repository: IndexedRepository; snapshots: StoredSnapshot[] } | undefined> {
   const snapshots = await readSnapshots(repository, {
     ...cancel,
     onUnreadable: (id) => void outcome.problems.push(`snapshots/${id} cannot be read`),
   })
-  if (dryRun && outcome.problems.length > 0) return
+  if (dryRun && outcome.problems.length > 0) return undefined
   const indexed = await loadIndex(repository, cancel)
   const missing = new Set<string>()
-  for (const { id, snapshot } of snapshots) {
-    const found = await markUsed(indexed, [snapshot.tree], cancel)
-    if (found.missing.length > 0) outcome.backups.push(id)
+  const damaged: StoredSnapshot[] = []
+  for (const stored of snapshots) {
+    const found = await markUsed(indexed, [stored.snapshot.tree], cancel)
+    if (found.missing.length > 0) {
+      outcome.backups.push(stored.id)
+      damaged.push(stored)
+    }
     for (const blob of found.missing) missing.add(blob)
   }
   outcome.missing = missing.size
+  return { repository: indexed, snapshots: damaged }
 }

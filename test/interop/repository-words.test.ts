@@ -1,7 +1,7 @@
 /** Repositories on the command line: what restic has words for, and what a damaged one tells. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { scratch } from '../support/file-tree.ts'
@@ -85,4 +85,36 @@ test('a snapshot that cannot be read is told, and the others are listed', async 
   const left = await json<{ id: string }[]>(['list', '--vault', vault], { env })
   assert.equal(left.length, 1)
   assert.notEqual(left[0]?.id, victim)
+})
+
+test('backups that need what is lost are made again without it', async (t) => {
+  const dir = scratch(t)
+  const { run, json } = holdfast(dir)
+  const [source, vault, out] = [join(dir, 'source'), join(dir, 'vault'), join(dir, 'out')]
+  mkdirSync(join(source, 'folder'), { recursive: true })
+  const packs = (): string[] =>
+    readdirSync(join(vault, 'data'), { recursive: true, encoding: 'utf8' }).filter((path) => path.includes('/'))
+  writeFileSync(join(source, 'folder/stays'), 'this stays')
+  const backup = async (): Promise<void> => {
+    assert.equal((await run(['backup', source, '--to', vault, '--format', 'repository'], { env })).code, 0)
+  }
+  await backup()
+  const before = new Set(packs())
+  writeFileSync(join(source, 'folder/goes'), randomBytes(300_000))
+  await backup()
+  const later = packs().filter((path) => !before.has(path))
+  const [largest = ''] = later.sort(
+    (a, b) => statSync(join(vault, 'data', b)).size - statSync(join(vault, 'data', a)).size,
+  )
+  rmSync(join(vault, 'data', largest))
+  assert.equal((await run(['repair', '--vault', vault, '--forget'], { env })).code, 2)
+  assert.equal((await run(['repair', '--vault', vault], { env })).code, 4)
+  const repaired = await run(['repair', '--vault', vault, '--backups', '--forget'], { env })
+  assert.equal(repaired.code, 0, repaired.stderr)
+  assert.match(repaired.stdout, /left out: \w+:\/.*folder\/goes/)
+  assert.equal((await json<unknown[]>(['list', '--vault', vault], { env })).length, 2)
+  assert.equal((await run(['check', '--read-data', '--vault', vault], { env })).code, 0)
+  assert.equal((await run(['restore', 'latest', '--vault', vault, '--to', out], { env })).code, 0)
+  assert.deepEqual(readdirSync(join(out, source, 'folder')), ['stays'])
+  for (const program of noRestic === false ? RESTICS : []) restic(program, vault, 'check', '--read-data')
 })

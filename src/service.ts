@@ -189,10 +189,33 @@ export async function reviewAll(app: App): Promise<void> {
     await tellSilent(app, review(app, job))
   }
   await reviewLeftOut(app)
+  reapQueued(app)
   for (const incident of catalogue.incidents.list({ open: true, limit: 1000 })) {
     if (!needsReminder(incident, now)) continue
     catalogue.incidents.told(incident.id)
     await app.tellIncident(incident, incident.kind === 'overdue' || incident.kind === 'proof' ? 'overdue' : 'failure')
+  }
+}
+
+/** So long a run may be written down as waiting while nothing says so any more. */
+const FORGOTTEN_MS = 10 * 60_000
+
+/** Whose task is over, and whose end could not be written by the process that had it, does not wait any more. */
+function reapQueued(app: App): void {
+  const catalogue = app.history()
+  const now = app.clock.now()
+  const until = new Date(now.getTime() - FORGOTTEN_MS)
+  const queued = catalogue.runs({ status: ['queued'], until, limit: 1000 })
+  if (queued.length === 0) return
+  const open = new Set(catalogue.service.tasks().map(({ run }) => run))
+  for (const run of queued.filter(({ id }) => !open.has(id))) {
+    const message = 'what became of it could not be written down'
+    const error = {
+      code: 'run.interrupted' as const,
+      message,
+      hint: 'See the log of the worker, and the runs after it.',
+    }
+    catalogue.saveRun({ ...run, status: 'interrupted', endedAt: now, error })
   }
 }
 

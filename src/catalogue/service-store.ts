@@ -42,6 +42,8 @@ interface StateRow {
   pause_reason: string | null
 }
 
+/** By so much the clocks of machines may differ. */
+const CLOCKS_MS = 60_000
 /** Tasks that are looked at for one that may begin. */
 const FEW = 3
 const MANY = 50
@@ -72,6 +74,12 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
   function slotOf(task: Task, state: SlotState, reason: string | undefined): void {
     if (task.recurrence !== undefined)
       sql.endSlot.run(state, reason ?? null, task.run, task.recurrence, task.due.getTime())
+  }
+
+  /** Of a worker that is gone: whoever goes on need not wait until its lease of the job ends by itself. */
+  function endLease({ id, job, kind }: Task): void {
+    // A restore may be made beside the work that has it.
+    if (kind !== 'restore') sql.endLease.run(`job:${job}`, id)
   }
 
   return {
@@ -149,6 +157,7 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
     finish({ task, token }, state, reason) {
       return transaction(database, () => {
         if (sql.finish.run(now(), task.id, token).changes === 0) return false
+        endLease(task)
         slotOf(task, state, reason)
         return true
       })
@@ -157,6 +166,7 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
       const { options: _, ...rest } = task
       const next = { ...rest, run, notBefore, attempt: task.attempt + 1 }
       return transaction(database, () => {
+        endLease(task)
         const { changes } = sql.release.run(run, notBefore.getTime(), JSON.stringify(next), task.id, token)
         if (changes === 0) return false
         onTask?.({ ...task, ...next })
@@ -178,7 +188,8 @@ export function serviceStore(database: Database, clock: Clock, seal: Seal): Serv
       return rows.flatMap((row): Claim[] => {
         if (row.token === null || row.owner === null) return []
         const state = processState(JSON.parse(row.owner) as ProcessIdentity)
-        const silent = (row.lease_until ?? 0) < now()
+        // Twice the time, as clocks differ.
+        const silent = (row.lease_until ?? 0) + CLOCKS_MS < now()
         // Where we can look, the process counts: one that is only slow keeps its work.
         return state === 'dead' || (state === 'unknown' && silent) ? [{ task: readTask(row), token: row.token }] : []
       })
@@ -293,6 +304,7 @@ function statements(database: Database) {
       `UPDATE task SET state = 'queued', run = ?, not_before = ?, body = ?, token = NULL, owner = NULL, lease_until = NULL
        WHERE id = ? AND token = ? AND state = 'claimed'`,
     ),
+    endLease: database.prepare('DELETE FROM lease WHERE name = ? AND owner = (SELECT owner FROM task WHERE id = ?)'),
     withdraw: database.prepare(`UPDATE task SET state = 'done', ended_at = ? WHERE id = ? AND state = 'queued'`),
     tidyTasks: database.prepare(`DELETE FROM task WHERE state = 'done' AND ended_at < ?`),
     tidySlots: database.prepare('DELETE FROM slot WHERE due < ?'),

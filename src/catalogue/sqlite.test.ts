@@ -96,6 +96,44 @@ test('work goes on with a catalogue that breaks in the middle, in what it reads 
   assert.deepEqual(told, ['catalogue.failed'])
 })
 
+test('what could not be written is written when the catalogue can be again, the newest of each', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const clock = manualClock()
+  const told: string[] = []
+  const inner = sqliteCatalogue(':memory:', clock)
+  let broken = false
+  const catalogue = tolerantCatalogue(
+    () => ({
+      ...inner,
+      saveRun(one) {
+        if (broken) throw new Error('the server is gone')
+        inner.saveRun(one)
+      },
+    }),
+    clock,
+    ({ message }) => told.push(message),
+  )
+  catalogue.saveRun(run('one', 1, { status: 'queued' }))
+  broken = true
+  const changing = run('one', 1, { status: 'running' })
+  catalogue.saveRun(changing)
+  changing.status = 'success'
+  catalogue.saveRun(changing)
+  catalogue.saveRun(run('two', 2))
+  changing.status = 'failed'
+  t.mock.timers.tick(2000)
+  assert.equal(inner.run('one')?.status, 'queued')
+  broken = false
+  t.mock.timers.tick(2000)
+  assert.deepEqual([inner.run('one')?.status, inner.run('two')?.status], ['success', 'success'])
+  assert.equal(told.length, 1)
+  broken = true
+  catalogue.saveRun(run('three', 3))
+  assert.equal(told.length, 2, 'another time is told again')
+  broken = false
+  catalogue.close()
+})
+
 test('a network file system is refused with what to do', () => {
   assert.throws(
     () => refuseNetwork('/mnt/data/catalogue.db', 0x6969),

@@ -7,6 +7,9 @@ import { toAppError, type AppError } from '../base/errors.ts'
 import type { Catalogue, Lease } from '../model/catalogue.ts'
 import { sqliteCatalogue } from './sqlite.ts'
 
+const AGAIN_MS = 2000
+const MOST_OWED = 1000
+
 export function tolerantCatalogue(
   open: () => Catalogue,
   clock: Clock,
@@ -37,10 +40,41 @@ export function tolerantCatalogue(
     }
   }
 
+  /** The newest of each run and backup that could not be written: written when the catalogue can be again. */
+  const owed = new Map<string, () => void>()
+  let timer: NodeJS.Timeout | undefined
+
+  function pay(): void {
+    for (const [key, write] of owed) {
+      try {
+        write()
+      } catch {
+        return
+      }
+      owed.delete(key)
+    }
+    clearInterval(timer)
+    timer = undefined
+    told = false
+  }
+
+  function writing<T>(key: string, value: T, write: (value: T) => void): void {
+    // In their order: an older state must not come after a newer one.
+    owed.delete(key)
+    try {
+      write(value)
+    } catch (error) {
+      tell(error)
+      const now = structuredClone(value)
+      if (owed.size < MOST_OWED) owed.set(key, () => write(now))
+      timer ??= setInterval(pay, AGAIN_MS).unref()
+    }
+  }
+
   return {
     ...catalogue,
-    saveRun: (run) => trying(() => catalogue.saveRun(run), undefined),
-    saveBackup: (backup) => trying(() => catalogue.saveBackup(backup), undefined),
+    saveRun: (run) => writing(`run ${run.id}`, run, catalogue.saveRun),
+    saveBackup: (backup) => writing(`backup ${backup.vault} ${backup.id}`, backup, catalogue.saveBackup),
     replaceBackups: (vault, backups) => trying(() => catalogue.replaceBackups(vault, backups), undefined),
     removeBackups: (vault, ids) => trying(() => catalogue.removeBackups(vault, ids), undefined),
     saveUsage: (vault, usage) => trying(() => catalogue.saveUsage(vault, usage), undefined),
@@ -57,6 +91,11 @@ export function tolerantCatalogue(
     lease: (name, options) => trying(() => catalogue.lease(name, options), unwritten(name)),
     pruneRuns: (before) => trying(() => catalogue.pruneRuns(before), []),
     reapRuns: () => trying(() => catalogue.reapRuns(), []),
+    close() {
+      if (owed.size > 0) pay()
+      clearInterval(timer)
+      catalogue.close()
+    },
   }
 }
 

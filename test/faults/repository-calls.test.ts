@@ -157,3 +157,44 @@ test('credentials that may add, and remove nothing but locks, are enough for bac
   await assert.rejects(here.vault.remove([...here.known.keys()]), { code: 'storage.denied' })
   await allIsWhole(here, 'after a refused removal', false)
 })
+
+test('a backup that stalls in any one call of the storage ends when it is cancelled, and the next run works', async () => {
+  const counting = await scene()
+  await backup(counting, 10)
+  const calls = counting.storage.calls.length
+  for (let k = 0; k < calls; k += 1) {
+    const here = await scene()
+    here.storage.add({ on: CALLS, after: k, times: 1, how: 'stall' })
+    const cancel = new AbortController()
+    const running = here.vault.backup(request(LAST, { type: 'auto', time: at(10), signal: cancel.signal }))
+    const timer = setTimeout(() => cancel.abort(), 60)
+    // Taking the lock away may not be cancelled; it gives up by itself after a while. Here it is let go.
+    const last = setTimeout(() => here.storage.release(), 400)
+    const what = `stall in call ${k}, ${here.storage.calls[k] ?? ''}`
+    try {
+      here.known.set((await running).backup.id, LAST)
+    } catch (thrown) {
+      assert.ok(thrown instanceof AppError && thrown.code === 'run.cancelled', `${what}: ${String(thrown)}`)
+    }
+    clearTimeout(timer)
+    clearTimeout(last)
+    here.storage.release()
+    await allIsWhole(here, what, false)
+    await nextRunWorks(here, what)
+  }
+})
+
+test('a storage that is full at any point of a backup loses nothing, and the next run finds what was sent', async () => {
+  const full = (): AppError => new AppError('storage.full', 'told so by the test')
+  const counting = await scene()
+  await backup(counting, 10)
+  const puts = counting.storage.calls.filter((call) => call.startsWith('put')).length
+  for (let k = 0; k < puts; k += 1) {
+    const here = await scene()
+    here.storage.add({ on: 'put', after: k, how: 'fail', error: full })
+    await assert.rejects(backup(here, 10), { code: 'storage.full' })
+    here.storage.release()
+    await allIsWhole(here, `full at put ${k}`, false)
+    await nextRunWorks(here, `full at put ${k}`)
+  }
+})

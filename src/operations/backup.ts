@@ -9,6 +9,7 @@ import { formatSize } from '../base/units.ts'
 import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../policy/shrink.ts'
 import { keepLocks } from './locks.ts'
 import { parentOf } from './source-parent.ts'
+import { watchDatabases } from './new-databases.ts'
 import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
 import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 import { adjustUsage, measureUsage, refuseBeyondLimit, type UsageLimits } from './usage.ts'
@@ -95,14 +96,15 @@ async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle
   const cancel = { signal: handle.signal }
   const parent = await parentOf(deps, job, vault, cancel)
   const reading = await job.source.read({ ...cancel, onWarning: handle.onWarning, ...(parent && { parent }) })
+  const databases = watchDatabases(deps, { job: job.job, type: job.source.type }, reading, handle.onWarning)
   try {
     const { fullEveryMs, id, kind, labels } = job
-    return await vault.backup({
+    const outcome = await vault.backup({
       ...cancel,
       job: job.job,
       source: job.source.type,
       paths: job.source.paths,
-      reading,
+      reading: databases.reading,
       type: job.type,
       ...(fullEveryMs !== undefined && { fullEveryMs }),
       tags: job.tags,
@@ -113,6 +115,8 @@ async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle
       time: job.time ?? deps.clock.now(),
       onProgress: handle.onProgress,
     })
+    databases.announce()
+    return outcome
   } finally {
     await reading.close()
   }

@@ -172,7 +172,12 @@ export function shareSource(source: Source, count: number): SharedSource[] {
   }
 
   return [...members].map((member) => ({
-    source: { ...source, read: async (options) => read(member, options) },
+    // A backup of one vault is none of the others'.
+    source: {
+      ...source,
+      builds: count === 1 && source.builds === true,
+      read: async (options) => read(member, options),
+    },
     leave: () => leave(member),
   }))
 }

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import { clusterReplay } from '../../src/sources/postgres/cluster-replay.ts'
@@ -134,13 +144,25 @@ test(
       await pause(200)
       lane = hf.start(['lane', 'shop', '--seal', '300ms'])
     }
-    await pause(1500)
+    // Names of tables are learnt while it follows: what happens before is told without them, or not at all.
+    const back = Date.now()
+    await until('the lane again', async () => Date.parse((await timeline(hf)).windows.at(-1)?.to ?? '') > back)
     await using other = await wireTo(server)
     await other.query("select pg_create_restore_point('before the evil'); delete from gone where i <= 4000")
     await pause(600)
     await other.query('truncate gone')
     await pause(600)
-    await other.query('drop table gone')
+    // Its commit is in the log before others see it: here until it need not wait for a standby that is not there.
+    const standbys = async (names: string): Promise<void> => {
+      server.sql('postgres', `alter system set synchronous_standby_names = '${names}'`)
+      server.sql('postgres', 'select pg_reload_conf()')
+      await pause(200)
+    }
+    await standbys('nobody')
+    const dropping = other.query('drop table gone')
+    await pause(300)
+    await standbys('')
+    await dropping
     await pause(1500)
     const rows = await writer.stop()
     const last = rows.at(-1)?.after ?? 0
@@ -224,6 +246,19 @@ test(
     const [base] = await hf.json<{ proof: { level: string } }[]>(['list', '--json'])
     assert.equal(base?.proof.level, 'V5')
     assert.equal((await prove(-1, '--before', shown.events[0]?.id ?? '')).code, 4)
+
+    // A log that is not whole is no end of the log: the server does not start, rather than stop too early.
+    const holed = join(place(hf.dir, 'holed'), 'data')
+    assert.equal((await hf.run(['restore', '--at', 'latest', '--to', holed])).code, 0)
+    const [file = ''] = readdirSync(join(holed, 'holdfast_wal'))
+      .filter((name) => /^[0-9A-F]{24}$/.test(name))
+      .sort((a, b) => (a < b ? 1 : -1))
+    rmSync(join(holed, 'holdfast_wal', file))
+    assert.throws(() => copyOf(holed).start())
+    assert.match(
+      readFileSync(join(holed, '../log'), 'utf8'),
+      /recovery ended before configured recovery target was reached/,
+    )
 
     // A copy in another vault comes forward to the same moments.
     const copied = await hf.run(['copy', '--all', '--vault', 'v', '--to', './second'])

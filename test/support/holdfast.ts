@@ -31,7 +31,8 @@ export interface RunOptions {
 
 export function scratch(t: TestContext, name = 'test'): string {
   const dir = mkdtempSync(join(tmpdir(), `holdfast-${name}-`))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  // A program that a failed test left behind may still write there; what ends it comes after this.
+  t.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }))
   return dir
 }
 

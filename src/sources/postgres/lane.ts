@@ -287,7 +287,7 @@ async function pieceOf(
     losses === undefined
       ? []
       : await losses.take(
-          facts.filter(({ end }) => end > since),
+          facts.filter(({ kind, end }) => kind === 'create' || end > since),
           at.timeline,
         )
   const least = times.reduce<bigint | undefined>((a, b) => (a === undefined || b < a ? b : a), undefined)

@@ -1,4 +1,5 @@
 /** DROP, TRUNCATE and mass DELETE, seen in the log: files that a commit removes, and rows that a transaction deleted. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { toAppError } from '../../base/errors.ts'
 import type { LaneEvent } from '../../model/lane.ts'
 import type { ReportWarning } from '../../model/progress.ts'
@@ -13,6 +14,8 @@ export interface LossWatcher {
 /** So many rows deleted by one transaction from one table. */
 export const MANY_ROWS = 1000
 const LEARN_MS = 10_000
+/** The log is not held up for longer. */
+const OVER_MS = 2000
 /** Transactions that are open at once and delete; more are not watched. */
 const MOST_OPEN = 10_000
 
@@ -31,6 +34,8 @@ export function lossWatcher(wire: Wire, onWarning: ReportWarning): LossWatcher {
   let there = new Set<string>()
   let database = 0
   let learnt = -Infinity
+  /** Transactions that made files and are open. */
+  const makers = new Set<number>()
   const deletes = new Map<number, Map<string, { file: number; database: number; rows: number }>>()
 
   async function learn(): Promise<void> {
@@ -55,12 +60,29 @@ export function lossWatcher(wire: Wire, onWarning: ReportWarning): LossWatcher {
     }
   }
 
+  /** The log has a commit before others see it, long before where it waits for a standby. */
+  async function over(xid: number): Promise<void> {
+    const running = `select coalesce(bool_or((x::text::bigint & 4294967295) = ${xid}), false) or (pg_snapshot_xmax(s)::text::bigint & 4294967295) <= ${xid}
+      from pg_current_snapshot() s left join lateral pg_snapshot_xip(s) x on true group by s`
+    try {
+      for (const until = performance.now() + OVER_MS; performance.now() < until; await sleep(10)) {
+        const [[[answer = 'f'] = []] = []] = await wire.query(running)
+        if (answer !== 't') return
+      }
+    } catch (error) {
+      onWarning({ code: 'note', message: `whether a table is still there is not known: ${toAppError(error).message}` })
+    }
+  }
+
   async function take(facts: readonly WalFact[], timeline: number): Promise<LaneEvent[]> {
     if (performance.now() - learnt > LEARN_MS) await learn()
     const events: LaneEvent[] = []
     for (const fact of facts) {
       if (fact.kind === 'delete') count(fact)
-      else if (fact.kind === 'commit') {
+      else if (fact.kind === 'create') {
+        if (makers.size >= MOST_OPEN) makers.delete(makers.values().next().value as number)
+        makers.add(fact.xid)
+      } else if (fact.kind === 'commit') {
         const id = positionOf({ timeline, lsn: fact.lsn })
         const time = timeOfPg(fact.micros)
         for (const one of deleted(fact))
@@ -74,7 +96,11 @@ export function lossWatcher(wire: Wire, onWarning: ReportWarning): LossWatcher {
           if (of === database) files.delete(file)
           return known?.table === true ? [known] : []
         })
-        if (gone.length > 0) {
+        // TRUNCATE makes the file that comes after: who made none has dropped the table.
+        const made = [fact.xid, ...fact.subs].filter((one) => makers.delete(one)).length > 0
+        if (gone.length > 0 && !made) for (const { name } of gone) events.push({ id, kind: 'drop', what: name, time })
+        else if (gone.length > 0) {
+          await over(fact.xid)
           await learn()
           for (const { oid, name } of gone)
             events.push({ id, kind: there.has(oid) ? 'truncate' : 'drop', what: name, time })

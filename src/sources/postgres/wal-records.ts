@@ -19,6 +19,8 @@ export type WalFact =
   | { kind: 'commit'; lsn: bigint; end: bigint; xid: number; subs: number[]; micros: bigint; dropped: RelationFile[] }
   | { kind: 'point'; lsn: bigint; end: bigint; name: string; micros: bigint }
   | { kind: 'delete'; lsn: bigint; end: bigint; xid: number; relation: RelationFile }
+  /** A file for a table or index was made. */
+  | { kind: 'create'; lsn: bigint; end: bigint; xid: number }
 
 export interface WalScanner {
   /** Takes bytes that lie at `at`, which is where those before ended; gives the facts whose records ended in them. */
@@ -38,6 +40,7 @@ const KEPT = 64 * 1024
 
 const RM_XLOG = 0
 const RM_XACT = 1
+const RM_SMGR = 2
 const RM_HEAP = 10
 
 /** Where it begins it needs the start of a page. `deletes` may be left out where nobody asks for them. */
@@ -215,6 +218,13 @@ function factOf(record: Buffer, lsn: bigint, end: bigint): WalFact | undefined {
       micros: data.readBigInt64LE(0),
       name: data.toString('utf8', 8, stop < 0 ? data.length : stop),
     }
+  }
+  if (kind === RM_SMGR && (info & 0xf0) === 0x10) {
+    // The main file only: other forks are made for tables that stay what they are.
+    const data = mainData(record)
+    return data === undefined || data.length < 16 || data.readInt32LE(12) !== 0
+      ? undefined
+      : { kind: 'create', lsn, end, xid }
   }
   if (kind === RM_HEAP && (info & 0x70) === 0x10) {
     const relation = firstRelation(record)

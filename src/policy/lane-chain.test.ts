@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chainsOf, needless, segmentsFrom, windowsOf, type BaseAt } from './lane-chain.ts'
-import { lineageOf, parseSegmentName, segmentName, type NamedSegment } from './lane-names.ts'
+import { lineageOf, parsePartName, parseSegmentName, partName, segmentName, type NamedSegment } from './lane-names.ts'
 import { comparePositions } from './lane-positions.ts'
 
 const at = (seconds: number): Date => new Date(1_700_000_000_000 + seconds * 1000)
@@ -36,10 +36,12 @@ const spans = (segments: readonly NamedSegment[], bases: readonly BaseAt[]): str
 
 test('a name tells what was named, and other names are not taken for one', () => {
   const one = segment(3, 9, OLD, { base: true, hasEvents: true })
-  const { name: _, size: __, ...info } = one
+  const { name: _, size: __, parts: ___, ...info } = one
   assert.deepEqual(parseSegmentName(one.name), info)
   for (const name of ['', 'x', `${one.name}x`, one.name.replace('_', '-')])
     assert.equal(parseSegmentName(name), undefined)
+  assert.deepEqual(parsePartName(partName(one.name, 2, 3)), { name: one.name, n: 2, of: 3 })
+  assert.deepEqual(parsePartName(partName(one.name, 1, 1)), { name: one.name, n: 1, of: 1 })
   assert.equal(segmentName({ ...info, to: '0-1-2+'.repeat(60) }), undefined, 'longer than file systems take')
 })
 

@@ -121,7 +121,13 @@ async function execute(
   onNote?.(`${task.kind} of ${task.job}: ${outcome.state}${outcome.reason === undefined ? '' : `: ${outcome.reason}`}`)
   // A stop must not wait for a mail server.
   if (outcome.state === 'interrupted' || job === undefined) return outcome
-  await tellResults(app, job, outcome.results, signal)
+  try {
+    await tellResults(app, job, outcome.results, signal)
+  } catch (thrown) {
+    // What was done is done, whoever could be told of it.
+    const { code, message } = toAppError(thrown)
+    app.log.error(`nobody could be told how a run of ${job.name} ended: ${message}`, { code })
+  }
   return outcome
 }
 

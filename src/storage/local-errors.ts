@@ -32,7 +32,9 @@ export function localError(error: unknown, tried: string): AppError {
   if (isAbort(error)) return toAppError(error)
   const name = errno(error) ?? ''
   const reason = name === '' ? String(error) : `${name}: ${(error as Error).message.replace(/^E\w+: |, .*$/g, '')}`
-  return new AppError(CODES[name] ?? 'storage.failed', `cannot ${tried}: ${reason}`, {
+  // What is missing is clear only with the call: the file, its folder, or a temporary file that somebody took away.
+  const call = name === 'ENOENT' ? ` (${(error as NodeJS.ErrnoException).syscall ?? 'unknown call'})` : ''
+  return new AppError(CODES[name] ?? 'storage.failed', `cannot ${tried}: ${reason}${call}`, {
     cause: error,
     ...(HINTS[name] === undefined ? {} : { hint: HINTS[name] }),
   })

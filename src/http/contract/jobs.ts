@@ -193,6 +193,20 @@ export const jobRoutes = {
               restorable: z.boolean(),
             }),
           ),
+          proofs: z
+            .array(
+              z.strictObject({
+                level: z.enum(['V0', 'V1', 'V2', 'V3', 'V4', 'V5']),
+                at: time,
+                ok: z.boolean().describe('What was wanted was reached.'),
+                point: z.string().describe('What was asked for, in words.'),
+                backup: z.string().optional(),
+                reached: z.string().optional(),
+                transactions: z.number().optional(),
+                time: time.optional().describe('Of the last commit in it.'),
+              }),
+            )
+            .describe('Moments that were shown to restore, newest proof first.'),
           lagSeconds: z.number().optional().describe('How long ago what is stored was the newest.'),
           bytes: z.number(),
           segments: z.number().int(),

@@ -184,7 +184,7 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
         } catch (error) {
           // Its first backup makes it.
           if (!isAppError(error, 'vault.not-found')) throw error
-          vaults.push({ vault: name, windows: [], gaps: [], events: [], bytes: 0, segments: 0 })
+          vaults.push({ vault: name, windows: [], gaps: [], events: [], proofs: [], bytes: 0, segments: 0 })
         }
       }
       return { vaults }

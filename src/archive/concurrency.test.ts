@@ -23,6 +23,7 @@ import { local } from '../storage/local.ts'
 import { memory } from '../storage/memory.ts'
 import { faulty } from '../testing/faulty-storage.ts'
 import { manualClock, type ManualClock } from '../testing/manual-clock.ts'
+import { takeLease } from './lease.ts'
 
 const TREE: Tree = { one: 'first', two: 'second' }
 const HOUR = 3_600_000
@@ -306,4 +307,25 @@ test('two processes that make one new vault at once share it', async () => {
   const vaults = await Promise.all([openVault(storage), openVault(storage), openVault(storage)])
   await Promise.all(vaults.map(async (vault, n) => vault.backup(request(TREE, { job: `job${n}` }))))
   assert.equal((await vaults[0].backups()).length, 3)
+})
+
+test('who tidies up a vault takes nothing from who begins at that moment', async (t) => {
+  const path = scratch(t)
+  const clock = { now: () => new Date(), monotonic: () => performance.now(), sleep: async () => undefined }
+  const vault = await openVault(local({ path }), { clock })
+  await vault.backup(request(TREE))
+  let over = false
+  const tidying = (async () => {
+    while (!over) await vault.tidy()
+  })()
+  const storages = Array.from({ length: 4 }, () => local({ path }))
+  await Promise.all(
+    storages.map(async (storage) => {
+      for (let round = 0; round < 40; round += 1) {
+        const lease = await takeLease(storage, clock, { kind: 'backup', job: 'web' })
+        await lease.release()
+      }
+    }),
+  ).finally(() => (over = true))
+  await tidying
 })

@@ -4,7 +4,7 @@
  * docs/formats/archive.md §6.
  */
 import { utf8 } from '../base/bytes.ts'
-import { AppError } from '../base/errors.ts'
+import { AppError, isAppError } from '../base/errors.ts'
 import { instanceId, processIdentity } from '../base/process-identity.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Storage } from '../model/storage.ts'
@@ -12,6 +12,7 @@ import { heldHere, LEASES, LEASE_TTL_MS, type LeaseRecord } from './lease-record
 
 /** How long the end of a lease may take, on a storage that does not answer. */
 const PATIENCE_MS = 30_000
+const MOST_TRIES = 10
 
 export interface VaultLease {
   readonly key: string
@@ -54,7 +55,16 @@ export async function takeLease(
   async function store(cancel: AbortSignal | undefined): Promise<void> {
     record = { ...record, expires: new Date(clock.now().getTime() + LEASE_TTL_MS).toISOString() }
     const text = JSON.stringify(record)
-    await storage.put(key, utf8(text), { storageClass: 'warm', lock: false, ...(cancel && { signal: cancel }) })
+    const options = { storageClass: 'warm', lock: false, ...(cancel && { signal: cancel }) } as const
+    for (let left = MOST_TRIES; ; left -= 1) {
+      try {
+        await storage.put(key, utf8(text), options)
+        break
+      } catch (error) {
+        // Until it is there nobody sees that somebody is at work: who tidies up took it for a leftover on its way.
+        if (left === 1 || !isAppError(error, 'storage.not-found')) throw error
+      }
+    }
     renewed = clock.monotonic()
   }
 

@@ -94,6 +94,9 @@ type RestoreBody = Body<'POST /api/v1/restores'>
 type Plan = Answer<'POST /api/v1/restores/plan'>
 const MODES = ['never', 'if-newer', 'if-changed', 'always'] as const
 
+type Place = 'folder' | 'original' | 'database'
+
+/** Of a backup: all of it, or some paths. */
 export function RestoreDialog({
   backup,
   paths,
@@ -103,9 +106,37 @@ export function RestoreDialog({
   paths: string[]
   onClose: () => void
 }) {
-  const t = text.value
   const isDatabase = !['files', 'command'].includes(backup.source)
-  const where = useSignal<'folder' | 'original' | 'database'>(isDatabase ? 'database' : 'folder')
+  return (
+    <RestoreForm
+      title={text.value.title(paths.length)}
+      source={backup.source}
+      places={isDatabase ? ['database', 'folder'] : ['folder', 'original']}
+      original={backup.paths}
+      wanted={{ backup: backup.id, vault: backup.vault, paths }}
+      onClose={onClose}
+    />
+  )
+}
+
+/** What is wanted is a backup or a moment; the first of `places` is where it goes unless somebody chooses. */
+export function RestoreForm({
+  title,
+  source,
+  places,
+  original = [],
+  wanted,
+  onClose,
+}: {
+  title: string
+  source: string
+  places: readonly [Place, ...Place[]]
+  original?: readonly string[]
+  wanted: Pick<RestoreBody, 'backup' | 'vault' | 'paths' | 'job' | 'at' | 'before'>
+  onClose: () => void
+}) {
+  const t = text.value
+  const where = useSignal<Place>(places[0])
   const folder = useSignal('')
   const database = useSignal({ database: '', host: '', port: '', user: '', password: '', file: '', from: '' })
   const elsewhere = useSignal(false)
@@ -123,11 +154,9 @@ export function RestoreDialog({
     return { type: 'database', ...rest, ...(port !== undefined && { port: Number(port) }) }
   }
   const body = (): RestoreBody => ({
-    backup: backup.id,
-    vault: backup.vault,
-    paths,
+    ...wanted,
     to: target(),
-    ...(where.value !== 'database' && { overwrite: overwrite.value }),
+    ...(where.value !== 'database' && !isMoment && { overwrite: overwrite.value }),
     ...(remove.value && { delete: true }),
   })
   // A plan is of what was asked then.
@@ -156,22 +185,25 @@ export function RestoreDialog({
     }
     busy.value = undefined
   }
-  const ready = where.value !== 'folder' || folder.value.trim() !== ''
+  const isMoment = wanted.backup === undefined
+  const ready =
+    (where.value !== 'folder' || folder.value.trim() !== '') &&
+    (!(isMoment && source === 'sqlite') || database.value.file.trim() !== '')
   const current = plan.value !== undefined && planned.value === asked
   return (
-    <Dialog title={t.title(paths.length)} onClose={onClose}>
-      <Choice
-        label={t.where}
-        showLabel
-        value={where.value}
-        options={(isDatabase ? (['database', 'folder'] as const) : (['folder', 'original'] as const)).map(
-          (one) => [one, t.to[one]] as const,
-        )}
-        onChange={(one) => {
-          where.value = one
-          overwrite.value = one === 'original' ? 'if-changed' : 'never'
-        }}
-      />
+    <Dialog title={title} onClose={onClose}>
+      {places.length > 1 && (
+        <Choice
+          label={t.where}
+          showLabel
+          value={where.value}
+          options={places.map((one) => [one, t.to[one]] as const)}
+          onChange={(one) => {
+            where.value = one
+            overwrite.value = one === 'original' ? 'if-changed' : 'never'
+          }}
+        />
+      )}
       {where.value === 'folder' && (
         <Text
           label={t.folder}
@@ -183,20 +215,20 @@ export function RestoreDialog({
         />
       )}
       {where.value === 'original' && (
-        <Notice tone="warn" title={backup.paths.slice(0, 3).join(', ')}>
+        <Notice tone="warn" title={original.slice(0, 3).join(', ')}>
           {t.originalWarning}
         </Notice>
       )}
       {where.value === 'database' && (
         <DatabaseTarget
-          source={backup.source}
+          source={source}
           value={database.value}
           onChange={(value) => (database.value = value)}
           elsewhere={elsewhere.value}
           onElsewhere={(on) => (elsewhere.value = on)}
         />
       )}
-      {where.value !== 'database' && (
+      {where.value !== 'database' && !isMoment && (
         <>
           <Choice
             label={t.overwrite}
@@ -205,7 +237,7 @@ export function RestoreDialog({
             options={MODES.map((one) => [one, t.modes[one]] as const)}
             onChange={(one) => (overwrite.value = one)}
           />
-          {paths.length === 0 && (
+          {wanted.paths?.length === 0 && (
             <Check label={t.remove} hint={t.removeHint} value={remove.value} onChange={(on) => (remove.value = on)} />
           )}
         </>

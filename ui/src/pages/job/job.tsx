@@ -21,6 +21,7 @@ import { PauseDialog } from '../jobs/pause.tsx'
 import { stateOf } from '../overview/job-table.tsx'
 import { RunTable } from '../runs/run-table.tsx'
 import { BackupTable } from './backup-table.tsx'
+import { HAS_LOG, Points } from './points.tsx'
 import { PruneDialog } from './prune.tsx'
 import { text } from './text.ts'
 import { newKey } from '../../app/new-key.ts'
@@ -64,7 +65,9 @@ function JobView({ job, reload }: { job: Job; reload: () => void }) {
     open.value = undefined
   }
   const { name, paused, managed } = job
-  const tabs = (['runs', 'backups', 'settings'] as const).map((tab) => [tab, t.tabs[tab]] as const)
+  const tabs = (['runs', 'backups', 'points', 'settings'] as const)
+    .filter((tab) => tab !== 'points' || HAS_LOG.includes(job.source.type))
+    .map((tab) => [tab, t.tabs[tab]] as const)
   const tab = tabOf(tabs, 'runs')
   const items: (MenuItem | '-')[] = []
   if (may('operate')) {
@@ -144,6 +147,7 @@ function JobView({ job, reload }: { job: Job; reload: () => void }) {
         <Tabs tabs={tabs} now={tab} label={name} />
         {tab === 'runs' && <Runs job={name} />}
         {tab === 'backups' && <Backups job={name} />}
+        {tab === 'points' && <Points job={name} />}
         {tab === 'settings' && (
           <div class="stack s">
             <h2>{t.definition}</h2>

@@ -15,7 +15,7 @@ export const text = words({
     managedHint: 'From the configuration file: change it there.',
     pausedUntil: 'Paused until',
     paused: 'Paused until it is resumed',
-    tabs: { runs: 'Runs', backups: 'Backups', settings: 'Settings' },
+    tabs: { runs: 'Runs', backups: 'Backups', points: 'Moments', settings: 'Settings' },
     facts: {
       lastGood: 'Last good backup',
       proof: 'Last proven restore',
@@ -61,7 +61,7 @@ export const text = words({
     managedHint: 'Aus der Konfigurationsdatei: dort zu ändern.',
     pausedUntil: 'Pausiert bis',
     paused: 'Pausiert bis zum Fortsetzen',
-    tabs: { runs: 'Läufe', backups: 'Sicherungen', settings: 'Einstellungen' },
+    tabs: { runs: 'Läufe', backups: 'Sicherungen', points: 'Augenblicke', settings: 'Einstellungen' },
     facts: {
       lastGood: 'Letzte gute Sicherung',
       proof: 'Letzter Nachweis',

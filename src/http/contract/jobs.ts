@@ -16,6 +16,7 @@ export const jobShort = z.strictObject({
   vaults: z.array(vaultName),
   type: z.enum(['full', 'incremental', 'differential', 'auto']),
   schedule: z.strictObject({ cron: z.string(), timezone: z.string(), text: z.string() }).optional(),
+  continuous: z.boolean().describe('The log of its database is followed all the time.'),
   next: time.optional().describe('When it runs next.'),
   paused: z.strictObject({ until: time.optional(), reason: z.string().optional() }).optional(),
   running: z.string().optional().describe('The run that waits or works.'),

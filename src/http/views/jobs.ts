@@ -55,6 +55,7 @@ export function jobShort({ app }: Api, job: Job, seen: JobsSeen): JobShort {
     source: sourceShown(job.source),
     vaults: job.vaults,
     type: job.type,
+    continuous: job.continuous === true,
     ...(schedule && { schedule: { cron: schedule.cron, timezone, text: cronText(schedule.cron) } }),
     ...(next && { next }),
     ...(paused && {

@@ -136,6 +136,7 @@ export function RestoreForm({
   onClose: () => void
 }) {
   const t = text.value
+  const isMoment = wanted.backup === undefined
   const where = useSignal<Place>(places[0])
   const folder = useSignal('')
   const database = useSignal({ database: '', host: '', port: '', user: '', password: '', file: '', from: '' })
@@ -185,7 +186,6 @@ export function RestoreForm({
     }
     busy.value = undefined
   }
-  const isMoment = wanted.backup === undefined
   const ready =
     (where.value !== 'folder' || folder.value.trim() !== '') &&
     (!(isMoment && source === 'sqlite') || database.value.file.trim() !== '')

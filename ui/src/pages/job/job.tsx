@@ -210,7 +210,10 @@ function Facts({ job }: { job: Job }) {
             {job.next === undefined || job.paused !== undefined ? '–' : <Time at={job.next} zone={zone} />}
           </b>
           <small>
-            {job.schedule === undefined ? text.value.byHand : `${job.schedule.text} · ${job.schedule.timezone}`}
+            {[
+              ...(job.continuous ? [text.value.continuous] : []),
+              ...(job.schedule === undefined ? [] : [`${job.schedule.text} · ${job.schedule.timezone}`]),
+            ].join(' · ') || text.value.byHand}
           </small>
         </div>
         <div>

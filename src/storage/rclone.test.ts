@@ -23,7 +23,13 @@ const shared = `:local:${folder()}`
 storageSuite('driver:rclone', {
   unavailable: noRclone,
   open: () => rclone({ remote: shared }),
-  child: () => ({ module: join(import.meta.dirname, 'open.ts'), call: 'openStorage', args: [`rclone:${shared}`] }),
+  // Its rclone goes on for a moment, and removes what it could not finish.
+  child: () => ({
+    module: join(import.meta.dirname, 'open.ts'),
+    call: 'openStorage',
+    args: [`rclone:${shared}`],
+    cleansUp: true,
+  }),
 })
 
 storageSuite('driver:rclone-memory', {

@@ -17,6 +17,8 @@ export interface ChildOpen {
   call: string
   args: unknown[]
   env?: Record<string, string>
+  /** Something of it outlives a killed process and may clean up by itself, before or after `sweep` looks. */
+  cleansUp?: boolean
 }
 
 export interface StressCheck {
@@ -198,8 +200,9 @@ export const STORAGE_STRESS: readonly StressCheck[] = [
       const untouched = await storage.sweep(new Date(Date.now() - 3_600_000))
       assert.equal(untouched.removed, 0, 'sweep took what is younger than asked')
       const swept = await storage.sweep(new Date(Date.now() + 3_600_000))
-      assert.equal(swept.removed, 1)
-      assert.equal((await storage.sweep(new Date(Date.now() + 3_600_000))).removed, 0)
+      if (child.cleansUp === true) assert.ok(swept.removed <= 1, `${swept.removed} leftovers of one put`)
+      else assert.equal(swept.removed, 1)
+      if (child.cleansUp !== true) assert.equal((await storage.sweep(new Date(Date.now() + 3_600_000))).removed, 0)
       assert.deepEqual(await keysOf(storage, prefix), [key])
     },
   },

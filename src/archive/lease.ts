@@ -12,7 +12,8 @@ import { heldHere, LEASES, LEASE_TTL_MS, type LeaseRecord } from './lease-record
 
 /** How long the end of a lease may take, on a storage that does not answer. */
 const PATIENCE_MS = 30_000
-const MOST_TRIES = 10
+/** Of a write whose temporary file is taken away; each is some milliseconds in a folder, and a call elsewhere. */
+const MOST_TRIES = { folder: 200, remote: 3 }
 
 export interface VaultLease {
   readonly key: string
@@ -56,7 +57,7 @@ export async function takeLease(
     record = { ...record, expires: new Date(clock.now().getTime() + LEASE_TTL_MS).toISOString() }
     const text = JSON.stringify(record)
     const options = { storageClass: 'warm', lock: false, ...(cancel && { signal: cancel }) } as const
-    for (let left = MOST_TRIES; ; left -= 1) {
+    for (let left = storage.fileOf === undefined ? MOST_TRIES.remote : MOST_TRIES.folder; ; left -= 1) {
       try {
         await storage.put(key, utf8(text), options)
         break

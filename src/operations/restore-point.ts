@@ -134,12 +134,12 @@ function positionOf(engine: string, text: string): string | undefined {
 }
 
 function reaches(engine: string, window: Window, point: Point): boolean {
-  const { from, to, fromPosition, toPosition } = window
+  const { chain, from, fromPosition, toPosition } = window
   switch (point.kind) {
     case 'latest':
       return true
     case 'time':
-      return point.time >= from && point.time <= to
+      return point.time >= from && point.time <= chain.until
     case 'position':
     case 'before':
       return within(engine, point.position, { from: fromPosition, to: toPosition })

@@ -54,6 +54,14 @@ test('a window reaches from the first backup to where the log has a hole', () =>
   assert.deepEqual(spans(log.toReversed(), [base('a', 5)]), ['5-30'], 'in any order')
 })
 
+test('a backup whose end is in the log can be restored before the log was looked at again', () => {
+  const log = [segment(0, 20)]
+  const { lane } = base('a', 10)
+  const later: BaseAt = { id: 'a', time: at(25), lane: { ...lane, time: at(25) } }
+  assert.deepEqual(spans(log, [later]), ['25-25'], 'at its own moment')
+  assert.deepEqual(spans([...log, segment(20, 20, OLD, { toTime: at(40) })], [later]), ['25-40'])
+})
+
 test('what was merged, what was read twice and what nobody needs any more makes no second window', () => {
   const merged = [segment(0, 30), segment(10, 20), segment(20, 30), segment(30, 40)]
   assert.deepEqual(spans(merged, [base('a', 5)]), ['5-40'])

@@ -28,6 +28,7 @@ export interface BaseAt {
 export interface Window {
   chain: Chain
   from: Date
+  /** As `from`: a backup is all there is, as its log was not looked at since. */
   to: Date
   fromPosition: string
   toPosition: string
@@ -117,11 +118,11 @@ export function windowsOf(chains: readonly Chain[], bases: readonly BaseAt[]): W
       ...chain.segments.filter(({ base }) => base).map(({ fromTime, from }) => ({ time: fromTime, position: from })),
     ].sort((a, b) => a.time.getTime() - b.time.getTime())
     const [first] = starts
-    if (first === undefined || first.time > chain.until) continue
+    if (first === undefined) continue
     windows.push({
       chain,
       from: first.time,
-      to: chain.until,
+      to: chain.until > first.time ? chain.until : first.time,
       fromPosition: first.position,
       toPosition: chain.to,
       bases: own.sort((a, b) => a.lane.time.getTime() - b.lane.time.getTime()),

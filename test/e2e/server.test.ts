@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { holdfast, scratch } from '../support/holdfast.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
 
 test('the server answers health and readiness on loopback, tells where the first account is made, and SIGTERM stops it cleanly', async (t) => {
   const cli = holdfast(scratch(t))
@@ -22,6 +27,40 @@ test('the server answers health and readiness on loopback, tells where the first
   assert.match(stderr, /stopped/)
   assert.match(stderr, /first account here.*\/setup#[\w-]{43}/s)
 })
+
+test('`npm start` that is stopped stops the server, and none is left', async (t) => {
+  const child = spawn('npm', ['start'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, HOLDFAST_SERVER__LISTEN: '127.0.0.1:0', HOLDFAST_SERVER__DATA_DIR: scratch(t) },
+  })
+  let told = ''
+  const server = await new Promise<number>((resolve, reject) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      told += chunk.toString()
+      if (!/first account here/.test(told)) return
+      resolve(serverBelow(child.pid ?? 0))
+    })
+    child.once('exit', () => reject(new Error(told)))
+  })
+  t.after(() => runs(server) && process.kill(server, 'SIGKILL'))
+  const ended = once(child.stderr, 'end')
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  // Its output is open as long as it runs.
+  const stays = setTimeout(() => child.stderr.destroy(), 5000)
+  await Promise.race([ended, once(child.stderr, 'close')])
+  clearTimeout(stays)
+  assert.equal(runs(server), false, told)
+  assert.match(told, /stopped/)
+})
+
+function serverBelow(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+  return child === undefined || child === '' ? pid : serverBelow(Number(child))
+}
+
+const runs = (pid: number): boolean => existsSync(`/proc/${pid}`)
 
 test('a port that is taken is a clear error', async (t) => {
   const cli = holdfast(scratch(t))

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { errno } from './errors.ts'
 
@@ -16,5 +16,23 @@ export function makeFolders(path: string, mode: number): void {
     if (code !== 'ENOENT' || parent === path || statSync(parent, { throwIfNoEntry: false }) !== undefined) throw error
     makeFolders(parent, mode)
     mkdirSync(path, { mode })
+  }
+}
+
+/** What file systems answer that cannot flush a folder, or where it is gone by now. */
+const NO_FOLDER_SYNC = new Set(['ENOENT', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR', 'EBADF'])
+export const cannotSyncFolder = (error: unknown): boolean => NO_FOLDER_SYNC.has(errno(error) ?? '')
+
+/** What was made in the folder, or moved there, stays through a loss of power. */
+export function syncFolder(path: string): void {
+  try {
+    const folder = openSync(path, 'r')
+    try {
+      fsyncSync(folder)
+    } finally {
+      closeSync(folder)
+    }
+  } catch (error) {
+    if (!cannotSyncFolder(error)) throw error
   }
 }

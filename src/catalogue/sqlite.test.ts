@@ -30,33 +30,6 @@ function run(id: string, day: number, more: Partial<Run> = {}): Run {
   }
 }
 
-test('old runs go, but not the newest of a job, nor its newest good one', () => {
-  const catalogue = sqliteCatalogue(':memory:', manualClock())
-  const logged = (id: string): Partial<Run> => ({ log: `${id}.ndjson` })
-  catalogue.saveRun(run('old', 1, logged('old')))
-  catalogue.saveRun(run('good', 2, logged('good')))
-  catalogue.saveRun(run('bad', 3, { status: 'failed' }))
-  catalogue.saveRun(run('worse', 4, { status: 'failed' }))
-  catalogue.saveRun(run('yearly', 1, { job: 'archive' }))
-  catalogue.saveRun(run('elsewhere', 1, { vault: 'second' }))
-  catalogue.saveRun(run('proof', 1, { kind: 'verify' }))
-  catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
-  assert.deepEqual(catalogue.pruneRuns(new Date('2024-06-01')), ['old.ndjson'])
-  const left = catalogue.runs().map(({ id }) => id)
-  assert.deepEqual(left.toSorted(), ['elsewhere', 'good', 'proof', 'working', 'worse', 'yearly'])
-})
-
-test('only a run that works can be asked to stop, and it learns who asks', () => {
-  const catalogue = sqliteCatalogue(':memory:', manualClock())
-  catalogue.saveRun(run('over', 1))
-  catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
-  for (const id of ['over', 'working']) catalogue.askToCancel(id, 'ana on db1')
-  assert.equal(catalogue.cancelAsked('over'), undefined)
-  assert.equal(catalogue.cancelAsked('working'), 'ana on db1')
-  catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
-  assert.equal(catalogue.cancelAsked('working'), 'ana on db1', 'also after its figures were stored again')
-})
-
 test('work goes on with a catalogue that cannot be opened, which is told once', (t) => {
   const folder = scratch(t)
   writeFileSync(join(folder, 'file'), '')

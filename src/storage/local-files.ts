@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, rename, rmdir, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { AppError, errno } from '../base/errors.ts'
+import { cannotSyncFolder } from '../base/folders.ts'
 
 export interface Modes {
   file: number | undefined
@@ -19,8 +20,6 @@ const TEMPORARY = /^\..*\.tmp-\d+-[0-9a-f]{12}$/
 const MAX_NAME_BYTES = 255
 /** What a file system answers that has no hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'])
-/** The answers of file systems that cannot flush a folder; ENOENT: somebody removed the file and its folder since. */
-const NO_FOLDER_SYNC = new Set(['ENOENT', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR', 'EBADF'])
 
 /** Temporary files are ours by their name; lists do not show them and keys may not look like them. */
 export const isTemporary = (name: string): boolean => TEMPORARY.test(name)
@@ -105,7 +104,7 @@ export async function syncFolder(path: string): Promise<void> {
       await folder.close()
     }
   } catch (error) {
-    if (!NO_FOLDER_SYNC.has(errno(error) ?? '')) throw error
+    if (!cannotSyncFolder(error)) throw error
   }
 }
 

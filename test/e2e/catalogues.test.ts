@@ -106,12 +106,27 @@ function promises(name: string, skip: string | undefined, open: (t: TestContext,
     test('old runs go, but not the newest of a job, nor its newest good one', (t) => {
       const catalogue = open(t, manualClock())
       catalogue.saveRun(run('old', 1, { log: 'old.ndjson' }))
-      catalogue.saveRun(run('good', 2))
+      catalogue.saveRun(run('good', 2, { log: 'good.ndjson' }))
       catalogue.saveRun(run('bad', 3, { status: 'failed' }))
       catalogue.saveRun(run('worse', 4, { status: 'failed' }))
+      catalogue.saveRun(run('yearly', 1, { job: 'archive' }))
       catalogue.saveRun(run('elsewhere', 1, { vault: 'second' }))
+      catalogue.saveRun(run('proof', 1, { kind: 'verify' }))
+      catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
       assert.deepEqual(catalogue.pruneRuns(day(100)), ['old.ndjson'])
-      assert.deepEqual(ids(catalogue.runs()).toSorted(), ['elsewhere', 'good', 'worse'])
+      const left = ids(catalogue.runs()).toSorted()
+      assert.deepEqual(left, ['elsewhere', 'good', 'proof', 'working', 'worse', 'yearly'])
+    })
+
+    test('only a run that works can be asked to stop, and it learns who asks', (t) => {
+      const catalogue = open(t, manualClock())
+      catalogue.saveRun(run('over', 1))
+      catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
+      for (const id of ['over', 'working']) catalogue.askToCancel(id, 'ana on db1')
+      assert.equal(catalogue.cancelAsked('over'), undefined)
+      assert.equal(catalogue.cancelAsked('working'), 'ana on db1')
+      catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
+      assert.equal(catalogue.cancelAsked('working'), 'ana on db1', 'also after its figures were stored again')
     })
 
     test('backups are those of the vaults; paged by time, vault and id, filtered by tag', (t) => {

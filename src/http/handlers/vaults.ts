@@ -1,6 +1,6 @@
 /** Vaults, notifiers, alerts. */
 import { AppError, isAppError, toAppError } from '../../base/errors.ts'
-import { settingsOfParts } from '../../config/definitions.ts'
+import { settingsOfParts, unhideSecrets } from '../../config/definitions.ts'
 import type { Incident } from '../../model/incident.ts'
 import { checkVault, type DoctorCheck } from '../../operations/doctor.ts'
 import type { vaultRoutes } from '../contract/vaults.ts'
@@ -16,7 +16,6 @@ import {
   removePart,
   shownPart,
 } from '../parts.ts'
-import { unhideSecrets } from '../../config/definitions.ts'
 import { refuseMetadata } from '../metadata-addresses.ts'
 import { seeJobs } from '../views/jobs.ts'
 import { vaultShort } from '../views/vaults.ts'
@@ -30,10 +29,15 @@ export function vaultHandlers(api: Api): Handlers<Own> {
   const { app } = api
   const catalogue = () => app.history()
 
-  async function whole(name: string) {
+  function settingsOf(name: string) {
     const settings = app.settings.vaults[name]
-    const part = partNamed(api, 'vault', name)
     if (settings === undefined) throw new AppError('vault.not-found', `there is no vault ${name}`)
+    return settings
+  }
+
+  async function whole(name: string) {
+    const part = partNamed(api, 'vault', name)
+    const settings = settingsOf(name)
     const usage = catalogue().usage(name, new Date(app.clock.now().getTime() - MEASURED_MS))
     return {
       ...vaultShort(api, settings, seeJobs(api)),
@@ -115,14 +119,12 @@ export function vaultHandlers(api: Api): Handlers<Own> {
       }
     },
     async 'POST /api/v1/vaults/{name}/test'({ params, signal }) {
-      if (app.settings.vaults[params.name] === undefined)
-        throw new AppError('vault.not-found', `there is no vault ${params.name}`)
+      settingsOf(params.name)
       const checks = await checkVault(params.name, async () => app.vault(params.name), { write: true, signal })
       return { ok: checks.every(({ ok }) => ok), checks: checks.map(checkShown) }
     },
     async 'POST /api/v1/vaults/{name}/refresh'({ params, signal }) {
-      if (app.settings.vaults[params.name] === undefined)
-        throw new AppError('vault.not-found', `there is no vault ${params.name}`)
+      settingsOf(params.name)
       const vault = await app.vault(params.name)
       const backups = await vault.backups({ signal })
       catalogue().replaceBackups(params.name, backups)

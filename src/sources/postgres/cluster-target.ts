@@ -1,20 +1,9 @@
 /** A folder that becomes a cluster: tars unpacked, tablespaces beside it, nothing started. */
 import { createHash } from 'node:crypto'
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { AppError, errno } from '../../base/errors.ts'
+import { syncFolder } from '../../base/folders.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { Entry, RestoredEntry } from '../../model/entry.ts'
 import type { RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
@@ -235,14 +224,5 @@ function mapTablespaces(settings: ClusterTargetSettings, about: AboutCluster): v
   for (const one of about.tablespaces) {
     const link = join(settings.folder, 'pg_tblspc', one.oid)
     if (lstatSync(link, { throwIfNoEntry: false }) === undefined) symlinkSync(tablespaceFolder(settings, one), link)
-  }
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }

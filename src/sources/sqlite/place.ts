@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, errno } from '../../base/errors.ts'
+import { syncFolder } from '../../base/folders.ts'
 import { userOf } from './in-use.ts'
 
 export interface Place {
@@ -59,14 +60,5 @@ function openForWriting(path: string): number {
     return openSync(path, 'wx+', 0o600)
   } catch (error) {
     throw new AppError('target.denied', `cannot write ${path}: ${errno(error)}`, { cause: error })
-  }
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }

@@ -1,4 +1,5 @@
 /** The scheduler and the workers of this process, over the app: they run until the signal aborts. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { App } from './app.ts'
 import { type AppError, toAppError } from './base/errors.ts'
 import { parseDuration } from './base/units.ts'
@@ -341,6 +342,18 @@ export function nextDue(app: App, recurrence: Recurrence): Date | undefined {
   return dueAfter(recurrence, now, paused, 1)[0]
 }
 
+const LOOKED_AHEAD = 2000
+const AT_ONCE = 20
+
+/** Computes the next times of schedules in small steps, before somebody waits for all of them. */
+export async function lookAhead(app: App, signal: AbortSignal): Promise<void> {
+  for (const [index, one] of recurrencesOf(app).slice(0, LOOKED_AHEAD).entries()) {
+    if (signal.aborted) return
+    dueAfter(one, app.clock.now(), undefined, 1)
+    if (index % AT_ONCE === 0) await nextTurn()
+  }
+}
+
 interface Ahead {
   from: number
   /** All times from then up to here are known. */
@@ -349,6 +362,8 @@ interface Ahead {
 }
 
 const ahead = new Map<string, Ahead>()
+/** The same by the object, which is that of the settings for most. */
+const aheadOf = new WeakMap<object, Ahead>()
 const AHEAD_MS = 26 * 3_600_000
 /** Of what comes each minute not all of the next day is wanted. */
 const MOST_AHEAD = 60
@@ -364,17 +379,28 @@ export function dueAfter(
     const next = timesOfRecurrence(recurrence).next(paused)
     return next === undefined ? [] : [next]
   }
+  const known = aheadOf.get(recurrence.schedule)
+  const found = laterIn(known, now)
+  if (found !== undefined) return found.slice(0, most)
   const key = JSON.stringify(recurrence.schedule)
-  const time = now.getTime()
-  let known = ahead.get(key)
-  let found = known?.times.filter((one) => one > now) ?? []
-  if (known === undefined || known.from > time || found.length === 0 || known.until < time + AHEAD_MS / 2) {
-    known = timesAhead(recurrence, now)
+  let made = ahead.get(key)
+  if (laterIn(made, now) === undefined) {
+    made = timesAhead(recurrence, now)
     if (ahead.size > 20_000) ahead.clear()
-    ahead.set(key, known)
-    found = known.times
+    ahead.set(key, made)
   }
-  return found.slice(0, most)
+  if (made !== undefined) aheadOf.set(recurrence.schedule, made)
+  return (laterIn(made, now) ?? made?.times ?? []).slice(0, most)
+}
+
+/** Those after now, when enough of them are known. */
+function laterIn(known: Ahead | undefined, now: Date): Date[] | undefined {
+  const time = now.getTime()
+  if (known === undefined || known.from > time || known.until < time + AHEAD_MS / 2) return undefined
+  const [first] = known.times
+  if (first !== undefined && first > now) return known.times
+  const later = known.times.filter((one) => one > now)
+  return later.length === 0 ? undefined : later
 }
 
 function timesAhead(recurrence: Pick<Recurrence, 'schedule'>, now: Date): Ahead {

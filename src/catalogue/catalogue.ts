@@ -184,7 +184,7 @@ function statements(database: Database) {
     vaultBackups: database.prepare('SELECT body FROM backup WHERE vault = ? ORDER BY time, id'),
     backupsPage: database.prepare(
       `SELECT body FROM backup WHERE (:job IS NULL OR job = :job) AND (:vault IS NULL OR vault = :vault)
-         AND (:id IS NULL OR id = :id) AND time >= :since AND time <= :until
+         AND (:id IS NULL OR id = :id) AND time >= :since AND time <= :until AND time <= :at
          AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(body, '$.tags') WHERE value = :tag))
          AND (time, vault || '\n' || id) < (:at, :key) ORDER BY time DESC, vault DESC, id DESC LIMIT :limit`,
     ),

@@ -10,7 +10,7 @@ import { etagOf, sendJson, sendProblem } from './answer.ts'
 import { auditAction } from './audit.ts'
 import type { RouteKey } from './contract/index.ts'
 import type { Route } from './contract/kit.ts'
-import type { Api, ApiRequest, Handlers } from './handler.ts'
+import { Rendered, type Api, type ApiRequest, type Handlers } from './handler.ts'
 import { allHandlers } from './handlers/index.ts'
 import { readCall } from './request.ts'
 import { findRoute } from './routing.ts'
@@ -109,7 +109,7 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
         { caller, key: idempotencyKey, call: `${method} ${url.pathname} ${call.text}` },
         async () => ({
           status: route.status ?? 200,
-          body: JSON.stringify(await work()),
+          body: textOf(await work()),
           headers,
         }),
       )
@@ -122,7 +122,7 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
       response.writeHead(status, { 'cache-control': 'no-store', ...headers }).end()
       return
     }
-    sendDocument(request, response, status, JSON.stringify(result), headers)
+    sendDocument(request, response, status, textOf(result), headers)
   }
 
   interface Keyed {
@@ -166,6 +166,8 @@ export function createApi(api: Api): (request: IncomingMessage, response: Server
     }
   }
 }
+
+const textOf = (result: unknown): string => (result instanceof Rendered ? result.text : JSON.stringify(result))
 
 function sendDocument(
   request: IncomingMessage,

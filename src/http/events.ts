@@ -24,13 +24,15 @@ export const KEPT_EVENTS = 5000
 interface Shared {
   newest: number
   lookedAt: number
+  /** What comes after an event, until there is more: most listeners are at the same. */
+  after: Map<number, StoredEvent[]>
   frames: Map<number, string | undefined>
 }
 
 const shared = new WeakMap<Api, Shared>()
 
 function sharedOf(api: Api): Shared {
-  const known = shared.get(api) ?? { newest: 0, lookedAt: -Infinity, frames: new Map<number, string | undefined>() }
+  const known: Shared = shared.get(api) ?? { newest: 0, lookedAt: -Infinity, after: new Map(), frames: new Map() }
   shared.set(api, known)
   return known
 }
@@ -39,10 +41,19 @@ function newestOf(api: Api): number {
   const look = sharedOf(api)
   const now = performance.now()
   if (now - look.lookedAt > POLL_MS / 2) {
-    look.newest = api.app.history().server.events.newest()
+    const newest = api.app.history().server.events.newest()
+    if (newest !== look.newest) look.after.clear()
+    look.newest = newest
     look.lookedAt = now
   }
   return look.newest
+}
+
+function batchAfter(api: Api, last: number): StoredEvent[] {
+  const { after } = sharedOf(api)
+  const batch = after.get(last) ?? api.app.history().server.events.after(last, BATCH)
+  after.set(last, batch)
+  return batch
 }
 
 interface Options {
@@ -88,10 +99,11 @@ export async function streamEvents(api: Api, { query, request, response, signal 
     let beaten = performance.now()
     while (!signal.aborted) {
       if (newestOf(api) > last) {
-        const batch = events.after(last, BATCH)
+        const batch = batchAfter(api, last)
         last = batch.at(-1)?.id ?? newestOf(api)
         const wanted = newestOfEach(batch).filter(({ type }) => wants(type))
-        for (const text of framesOf(api, wanted)) await send(text)
+        const text = framesOf(api, wanted)
+        if (text !== '') await send(text)
         // Who comes back must not get these again, although nothing of them was for it.
         if (wanted.length === 0 && batch.length > 0) await send(`id: ${last}\n\n`)
       }
@@ -124,8 +136,9 @@ function newestOfEach(batch: readonly StoredEvent[]): StoredEvent[] {
 }
 
 /** Rendered once, however many listen. */
-function* framesOf(api: Api, batch: readonly StoredEvent[]): Generator<string> {
+function framesOf(api: Api, batch: readonly StoredEvent[]): string {
   const { frames } = sharedOf(api)
+  let all = ''
   let seen: JobsSeen | undefined
   for (const event of batch) {
     if (!frames.has(event.id)) {
@@ -135,8 +148,9 @@ function* framesOf(api: Api, batch: readonly StoredEvent[]): Generator<string> {
       if (frames.size > KEPT_FRAMES) frames.delete(frames.keys().next().value ?? 0)
     }
     const text = frames.get(event.id)
-    if (text !== undefined) yield text
+    if (text !== undefined) all += text
   }
+  return all
 }
 
 function dataOf(api: Api, { type, key }: StoredEvent, seen: JobsSeen | undefined): unknown {

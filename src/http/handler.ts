@@ -38,8 +38,17 @@ export interface ApiRequest<K extends RouteKey> {
   audit: (detail: Record<string, unknown>, object?: string) => void
 }
 
+/** An answer that was put together as the text of its JSON. */
+export class Rendered {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+type Answer<K extends RouteKey> = Served<K>['answer'] | Rendered
 /** Routes that stream write their answer themselves. */
-export type Handler<K extends RouteKey> = (request: ApiRequest<K>) => Promise<Served<K>['answer']> | Served<K>['answer']
+export type Handler<K extends RouteKey> = (request: ApiRequest<K>) => Promise<Answer<K>> | Answer<K>
 export type Handlers<K extends RouteKey> = { [Key in K]: Handler<Key> }
 
 /** Of a route that is not public. */

@@ -6,6 +6,7 @@ import type { App } from '../app.ts'
 import { AppError, errno, toAppError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
 import type { LoadedConfig } from '../config/load.ts'
+import { lookAhead } from '../service.ts'
 import { askedOf } from './access/addresses.ts'
 import { hashOf, newSecret } from '../operations/accounts.ts'
 import { allow, callerOf } from './access/caller.ts'
@@ -52,6 +53,10 @@ export async function startServer(app: App, options: ServerOptions = {}): Promis
   server.headersTimeout = 10_000
   server.keepAliveTimeout = 10_000
   await listen(server, host, port)
+  if (options.healthOnly !== true)
+    lookAhead(app, stopping.signal).catch((error: unknown) =>
+      app.log.warn(`the next times of schedules are not known: ${toAppError(error).message}`),
+    )
   const tidying = options.healthOnly ? undefined : setInterval(() => tidy(app), TIDY_MS).unref()
   const { port: actual } = server.address() as AddressInfo
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${actual}`

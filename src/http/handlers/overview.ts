@@ -10,9 +10,11 @@ import { isNewer } from '../../operations/update.ts'
 import { dueAfter, NEWER_KEY, recurrencesOf } from '../../service.ts'
 import { sendText } from '../answer.ts'
 import type { overviewRoutes } from '../contract/overview.ts'
-import type { Api, Handlers } from '../handler.ts'
+import type { Served } from '../contract/index.ts'
+import { Rendered, type Api, type Handlers } from '../handler.ts'
 import { addedParts } from '../parts.ts'
-import { jobShort, seeJobs, stripOf, type JobsSeen } from '../views/jobs.ts'
+import { jobRows } from '../views/job-rows.ts'
+import { seeJobs, type JobsSeen } from '../views/jobs.ts'
 import { vaultShort } from '../views/vaults.ts'
 
 const DAY_MS = 86_400_000
@@ -39,16 +41,8 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
       const seen = seeJobs(api)
       const { now } = seen
       const dayOf = dayIn(query.timezone)
-      const jobs = Object.values(app.settings.jobs)
-        .sort((a, b) => a.name.localeCompare(b.name))
-        .map((job) => {
-          const figures = seen.board.get(job.name)
-          return {
-            ...jobShort(api, job, seen),
-            strip: stripOf(figures?.recent ?? [], now, dayOf),
-            sizes: figures?.sizes ?? [],
-          }
-        })
+      const rows = jobRows(api, seen, query.timezone, dayOf)
+      const jobs = rows.map(({ job }) => job)
       const alerts = [...seen.incidents.values()]
         .flat()
         .filter(({ snoozedUntil }) => snoozedUntil === undefined || snoozedUntil <= now)
@@ -59,7 +53,7 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
       const enabled = jobs.filter((job) => job.enabled)
       const upcoming = upcomingOf(api, seen)
       const states = new Set(enabled.map(({ state }) => state))
-      return {
+      const rest: Omit<Served<'GET /api/v1/overview'>['answer'], 'jobs'> = {
         worst:
           jobs.length === 0
             ? 'empty'
@@ -79,10 +73,10 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
         },
         ...(upcoming[0] && { nextRun: upcoming[0].at }),
         alerts: alerts.slice(0, 50),
-        jobs,
         upcoming: upcoming.slice(0, 200),
         vaults: vaultsOf(api, seen),
       }
+      return new Rendered(`${JSON.stringify(rest).slice(0, -1)},"jobs":[${rows.map(({ text }) => text).join(',')}]}`)
     },
     'GET /api/v1/stats'() {
       const seen = seeJobs(api)

@@ -22,10 +22,12 @@ const folder = (): Storage => local({ path: join(base, randomBytes(6).toString('
 for (const strategy of ['all', 'any', 'priority'] as const)
   storageSuite(`driver:mirror-${strategy}`, {
     open: () => mirror({ strategy }, [folder(), memory()]),
+    manyKeys: 603,
     except: { 'flat-memory': 'one member is memory itself; the test of back-pressure below measures it' },
   })
 storageSuite('driver:mirror-one-at-a-time', {
   open: () => mirror({ strategy: 'all', concurrency: 1 }, [folder(), folder(), folder()]),
+  manyKeys: 203,
 })
 
 const KEY = 'data/a'

@@ -23,6 +23,7 @@ const shared = `:local:${folder()}`
 storageSuite('driver:rclone', {
   unavailable: noRclone,
   open: () => rclone({ remote: shared }),
+  manyKeys: 203,
   // Its rclone goes on for a moment, and removes what it could not finish.
   child: () => ({
     module: join(import.meta.dirname, 'open.ts'),
@@ -35,6 +36,7 @@ storageSuite('driver:rclone', {
 storageSuite('driver:rclone-memory', {
   unavailable: noRclone,
   open: () => rclone({ remote: ':memory:bucket' }),
+  manyKeys: 203,
   except: {
     'flat-memory': 'it keeps its objects in memory',
     'racing-writers': 'the memory storage of rclone is not made for several at once',

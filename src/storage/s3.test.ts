@@ -32,6 +32,8 @@ storageSuite('driver:s3-npm', {
   open: async () => s3((npm = await startNpmServer()).settings),
   close: () => npm?.stop(),
   except: FAUXQS_EXCEPTIONS,
+  // The other one shows pages.
+  manyKeys: 203,
   child: () => ({ module: opener, call: 'openStorage', args: [npm?.url], env: npm?.env ?? {} }),
 })
 

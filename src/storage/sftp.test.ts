@@ -11,7 +11,6 @@ import { utf8, type Bytes } from '../base/bytes.ts'
 import { isAppError, type AppError } from '../base/errors.ts'
 import { collect, streamOf } from '../base/streams.ts'
 import type { SftpStorageSettings } from '../model/settings.ts'
-import { checkStoragePromises, listAll } from '../operations/storage-promises.ts'
 import { storageSuite } from '../testing/storage-suite.ts'
 import { openStorage } from './open.ts'
 import { sftp } from './sftp.ts'
@@ -25,6 +24,8 @@ storageSuite('driver:sftp', {
   unavailable: noSshd,
   open: async () => sftp((shared = await startSshd()).settings, { retry }),
   close: () => shared?.stop(),
+  // Folders come in answers of a hundred names: these have 110.
+  manyKeys: 770,
   child: () => ({ module: join(import.meta.dirname, 'open.ts'), call: 'openStorage', args: [shared?.url] }),
 })
 
@@ -149,22 +150,8 @@ describe('driver:sftp as a user meets it', { skip: noSshd }, () => {
     await assert.rejects(storage.put('a/b', utf8('y'), { ifAbsent: true }))
     assert.deepEqual([statSync(join(path, 'a/b')).mode & 0o777, statSync(join(path, 'a')).mode & 0o777], [0o640, 0o750])
     assert.deepEqual(readdirSync(join(path, 'a')), ['b'])
+    assert.ok(((await storage.can.space?.())?.free ?? 0) > 0)
     await storage.close()
-  })
-
-  test('driver:sftp: opened by its address, doctor finds every promise kept and leaves nothing', async () => {
-    const storage = await openStorage(server.url.replace('?', '/below?'))
-    try {
-      const results = await checkStoragePromises(storage)
-      assert.deepEqual(
-        results.filter(({ ok }) => !ok),
-        [],
-      )
-      assert.deepEqual(await listAll(storage, ''), [])
-      assert.ok(((await storage.can.space?.())?.free ?? 0) > 0)
-    } finally {
-      await storage.close()
-    }
   })
 })
 
@@ -205,7 +192,7 @@ test(
     const now = async (key: string): Promise<string> => Buffer.from(await collect(storage.get(key))).toString()
     try {
       await storage.put('a', utf8('old'))
-      for (const [round, kind] of [18, 13, 18, 13].entries()) {
+      for (const [round, kind] of [18, 13].entries()) {
         server.loseAnswerTo(kind)
         const word = `new ${round}`
         await storage.put('a', utf8(word))

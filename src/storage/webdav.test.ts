@@ -18,6 +18,7 @@ storageSuite('driver:webdav', {
   open: async () => webdav((npm = await startNpmDav()).settings),
   except: { keys: 'webdav-server does not escape question marks and angle brackets in its answers' },
   close: () => npm?.stop(),
+  manyKeys: 203,
   child: () => ({ module: opener, call: 'openStorage', args: [npm?.url] }),
 })
 
@@ -27,6 +28,7 @@ storageSuite('driver:webdav-rclone', {
   open: async () => webdav((rclone = await startRcloneDav()).settings),
   except: { 'racing-writers': 'its server refuses a move onto what another one is just moved onto' },
   close: () => rclone?.stop(),
+  manyKeys: 203,
   child: () => ({ module: opener, call: 'openStorage', args: [rclone?.url] }),
 })
 

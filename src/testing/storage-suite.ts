@@ -22,12 +22,14 @@ export interface StorageSuiteOptions {
   unavailable?: string | undefined
   /** name of a check → why this storage cannot keep it. A name that is no check fails. */
   except?: Record<string, string>
+  /** Objects that the check `many-keys` makes; more than 1,000 by default, which is a page of most services. Fewer do where lists have no pages. */
+  manyKeys?: number
   /** How another process opens the same storage; without it the check `killed-writer` is skipped. */
   child?: () => ChildOpen
 }
 
 export function storageSuite(title: string, options: StorageSuiteOptions): void {
-  const { unavailable, except = {}, child } = options
+  const { unavailable, except = {}, manyKeys, child } = options
   const checks = [...STORAGE_PROMISES, ...STORAGE_STRESS]
   const unknown = Object.keys(except).filter((name) => !checks.some((check) => check.name === name))
   assert.deepEqual(unknown, [], `${title}: exceptions from checks that do not exist`)
@@ -52,7 +54,12 @@ export function storageSuite(title: string, options: StorageSuiteOptions): void 
     for (const check of checks) {
       const skip = unavailable ?? except[check.name] ?? (check.name === 'killed-writer' && !child && 'one process only')
       test(`${title}: ${check.promise}`, { skip, timeout: 120_000 }, async () => {
-        const context = { storage, prefix: `${prefix}${check.name}/`, ...(child && { child: child() }) }
+        const context = {
+          storage,
+          prefix: `${prefix}${check.name}/`,
+          ...(manyKeys !== undefined && { manyKeys }),
+          ...(child && { child: child() }),
+        }
         await check.check(context)
       })
     }

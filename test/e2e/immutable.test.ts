@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { s3 } from '../../src/storage/s3.ts'
 import { listAll } from '../../src/operations/storage-promises.ts'
@@ -14,60 +14,63 @@ import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
 const FOR_MS = 12_000
 const LOCK = `objectLock=governance,${FOR_MS / 1000}s`
 
-for (const format of ['archive', 'repository'])
-  test(
-    `driver:s3-versitygw: ${format}: what backups need stays locked, what was pruned goes when its lock is over`,
-    { skip: noVersitygw },
-    async (t) => {
-      const server = await startVersitygw({ locking: true })
-      t.after(() => server.stop())
-      const cli = holdfast(scratch(t))
-      const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
-      const vault = `${server.url.replace('?', `/${format}?`)}&${LOCK}`
-      const good = async (...args: string[]): Promise<string> => {
-        const { code, stdout, stderr } = await cli.run(args, { env })
-        assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
-        return stdout
-      }
-      const backup = async (content: Buffer): Promise<Record<string, unknown>> => {
-        writeFileSync(join(cli.dir, 'data/a'), content)
-        const args = ['backup', 'data', '--to', vault, '--format', format, '--json']
-        return summary(await good(...args, ...(format === 'archive' ? ['--type', 'full'] : [])))
-      }
-      mkdirSync(join(cli.dir, 'data'))
-      await backup(randomBytes(300_000))
-      const storage = s3({ ...server.settings, prefix: format, objectLock: { mode: 'governance', for: '12s' } })
-      const left = async (): Promise<number> => {
-        let least = Infinity
-        for (const { key } of await listAll(storage, '')) {
-          const until = await storage.can.lock?.until(key)
-          least = Math.min(least, (until?.getTime() ?? 0) - Date.now())
+// Side by side: both wait for locks to be over.
+describe('driver:s3-versitygw: locked vaults', { concurrency: 2 }, () => {
+  for (const format of ['archive', 'repository'])
+    test(
+      `driver:s3-versitygw: ${format}: what backups need stays locked, what was pruned goes when its lock is over`,
+      { skip: noVersitygw },
+      async (t) => {
+        const server = await startVersitygw({ locking: true })
+        t.after(() => server.stop())
+        const cli = holdfast(scratch(t))
+        const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+        const vault = `${server.url.replace('?', `/${format}?`)}&${LOCK}`
+        const good = async (...args: string[]): Promise<string> => {
+          const { code, stdout, stderr } = await cli.run(args, { env })
+          assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
+          return stdout
         }
-        return least
-      }
-      assert.ok((await left()) > 5000, 'all that is in the vault is locked')
-      await sleep(FOR_MS / 3)
-      await backup(randomBytes(300_000))
-      assert.ok((await left()) > FOR_MS / 2, 'what the first backup needs was renewed')
+        const backup = async (content: Buffer): Promise<Record<string, unknown>> => {
+          writeFileSync(join(cli.dir, 'data/a'), content)
+          const args = ['backup', 'data', '--to', vault, '--format', format, '--json']
+          return summary(await good(...args, ...(format === 'archive' ? ['--type', 'full'] : [])))
+        }
+        mkdirSync(join(cli.dir, 'data'))
+        await backup(randomBytes(300_000))
+        const storage = s3({ ...server.settings, prefix: format, objectLock: { mode: 'governance', for: '12s' } })
+        const left = async (): Promise<number> => {
+          let least = Infinity
+          for (const { key } of await listAll(storage, '')) {
+            const until = await storage.can.lock?.until(key)
+            least = Math.min(least, (until?.getTime() ?? 0) - Date.now())
+          }
+          return least
+        }
+        assert.ok((await left()) > 5000, 'all that is in the vault is locked')
+        await sleep(FOR_MS / 3)
+        await backup(randomBytes(300_000))
+        assert.ok((await left()) > FOR_MS / 2, 'what the first backup needs was renewed')
 
-      const plan = JSON.parse(await good('prune', '--vault', vault, '--keep-last', '1', '--dry-run', '--json')) as {
-        locked?: { mode: string }
-      }
-      assert.equal(plan.locked?.mode, 'governance')
-      assert.match(
-        await good('prune', '--vault', vault, '--keep-last', '1'),
-        /removed 1 backups, 0 B freed, kept 1\nwhat is removed stays locked \(governance\) .*\n0 old versions removed for good/,
-      )
-      await good('verify', 'latest', '--level', format === 'archive' ? 'V1' : 'V2', '--vault', vault)
-      await sleep(FOR_MS + 1000)
-      const later = await good('prune', '--vault', vault, '--keep-last', '1')
-      const [, count, size] =
-        /(\d+) old versions removed for good, ([\d.]+) KiB freed/.exec(later) ?? assert.fail(later)
-      assert.ok(Number(count) >= 3 && Number(size) > 290, later)
-      await good('verify', 'latest', '--level', format === 'archive' ? 'V1' : 'V2', '--vault', vault)
-      await storage.close()
-    },
-  )
+        const plan = JSON.parse(await good('prune', '--vault', vault, '--keep-last', '1', '--dry-run', '--json')) as {
+          locked?: { mode: string }
+        }
+        assert.equal(plan.locked?.mode, 'governance')
+        assert.match(
+          await good('prune', '--vault', vault, '--keep-last', '1'),
+          /removed 1 backups, \d+ B freed, kept 1\nwhat is removed stays locked \(governance\) .*\n\d old versions removed for good, \d+ B freed; \d+ stay, \d+ KiB, until/,
+        )
+        await good('verify', 'latest', '--level', format === 'archive' ? 'V1' : 'V2', '--vault', vault)
+        await sleep(FOR_MS + 1000)
+        const later = await good('prune', '--vault', vault, '--keep-last', '1')
+        const [, count, size] =
+          /(\d+) old versions removed for good, ([\d.]+) KiB freed/.exec(later) ?? assert.fail(later)
+        assert.ok(Number(count) >= 3 && Number(size) > 290, later)
+        await good('verify', 'latest', '--level', format === 'archive' ? 'V1' : 'V2', '--vault', vault)
+        await storage.close()
+      },
+    )
+})
 
 test(
   'driver:s3-versitygw: doctor proves by trying that what is locked cannot be destroyed, and says what is missing',

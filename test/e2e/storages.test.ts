@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { noAzurite, startAzurite } from '../servers/azurite.ts'
 import { noFakeGcs, startFakeGcs } from '../servers/fake-gcs.ts'
 import { noVersitygw, startVersioned, startVersitygw } from '../servers/s3-servers.ts'
@@ -34,44 +34,47 @@ const PLACES: Place[] = [
   { driver: 'sftp', unavailable: noSshd, start: () => startSshd() },
 ]
 
-for (const { driver, unavailable, start } of PLACES)
-  test(
-    `driver:${driver}: backups of both formats are made, verified and restored; doctor finds nothing`,
-    { skip: unavailable },
-    async (t) => {
-      const server = await start()
-      t.after(() => server.stop())
-      const cli = holdfast(scratch(t))
-      const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
-      const large = randomBytes(9_000_000)
-      mkdirSync(join(cli.dir, 'data/deep'), { recursive: true })
-      writeFileSync(join(cli.dir, 'data/deep/large'), large)
-      writeFileSync(join(cli.dir, 'data/small ü'), 'small')
-      for (const format of ['archive', 'repository']) {
-        const vault = server.url.replace(/\?|$/, (mark) => `/${format}${mark}`)
-        const good = async (...args: string[]): Promise<string> => {
-          const { code, stdout, stderr } = await cli.run(args, { env })
-          assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
-          assert.ok(!`${stdout}${stderr}`.includes('open-sesame'))
-          return stdout
+// Side by side, as each waits for its server and its disk.
+describe('storages by the command line', { concurrency: 2 }, () => {
+  for (const { driver, unavailable, start } of PLACES)
+    test(
+      `driver:${driver}: backups of both formats are made, verified and restored; doctor finds nothing`,
+      { skip: unavailable },
+      async (t) => {
+        const server = await start()
+        t.after(() => server.stop())
+        const cli = holdfast(scratch(t))
+        const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+        const large = randomBytes(9_000_000)
+        mkdirSync(join(cli.dir, 'data/deep'), { recursive: true })
+        writeFileSync(join(cli.dir, 'data/deep/large'), large)
+        writeFileSync(join(cli.dir, 'data/small ü'), 'small')
+        for (const format of ['archive', 'repository']) {
+          const vault = server.url.replace(/\?|$/, (mark) => `/${format}${mark}`)
+          const good = async (...args: string[]): Promise<string> => {
+            const { code, stdout, stderr } = await cli.run(args, { env })
+            assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
+            assert.ok(!`${stdout}${stderr}`.includes('open-sesame'))
+            return stdout
+          }
+          const made = summary(await good('backup', 'data', '--to', vault, '--format', format, '--json'))
+          assert.equal(made.status, 'success')
+          if (driver !== 'sftp') {
+            const { write, list } = made['requests'] as { write: number; list: number }
+            assert.ok(write >= 2 && write < 100 && list >= 1, JSON.stringify(made['requests']))
+          }
+          writeFileSync(join(cli.dir, 'data/later'), format)
+          await good('backup', 'data', '--to', vault, '--json')
+          if (format === 'repository') await good('verify', 'latest', '--level', 'V2', '--vault', vault)
+          await good('restore', 'latest', '--to', `out-${format}`, '--vault', vault)
+          const back = join(cli.dir, `out-${format}`, cli.dir, 'data')
+          assert.ok(readFileSync(join(back, 'deep/large')).equals(large))
+          assert.equal(readFileSync(join(back, 'later'), 'utf8'), format)
+          if (format === 'archive') assert.match(await good('doctor', '--vault', vault), /all \d+ checks passed/)
         }
-        const made = summary(await good('backup', 'data', '--to', vault, '--format', format, '--json'))
-        assert.equal(made.status, 'success')
-        if (driver !== 'sftp') {
-          const { write, list } = made['requests'] as { write: number; list: number }
-          assert.ok(write >= 2 && write < 100 && list >= 1, JSON.stringify(made['requests']))
-        }
-        writeFileSync(join(cli.dir, 'data/later'), format)
-        await good('backup', 'data', '--to', vault, '--json')
-        if (format === 'repository') await good('verify', 'latest', '--level', 'V2', '--vault', vault)
-        await good('restore', 'latest', '--to', `out-${format}`, '--vault', vault)
-        const back = join(cli.dir, `out-${format}`, cli.dir, 'data')
-        assert.ok(readFileSync(join(back, 'deep/large')).equals(large))
-        assert.equal(readFileSync(join(back, 'later'), 'utf8'), format)
-        if (format === 'archive') assert.match(await good('doctor', '--vault', vault), /all \d+ checks passed/)
-      }
-    },
-  )
+      },
+    )
+})
 
 test(
   'driver:s3-versitygw: what an attacker deleted from a versioned bucket is restored as of a moment before',

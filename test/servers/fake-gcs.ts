@@ -42,7 +42,7 @@ export async function startFakeGcs(): Promise<GcsServer> {
   if (!made.ok) throw new Error(`the bucket could not be made: ${await made.text()}`)
   return {
     endpoint,
-    settings: { type: 'gcs', bucket: BUCKET, endpoint, uploadChunkSize: 4 * 1024 * 1024 },
+    settings: { type: 'gcs', bucket: BUCKET, endpoint, uploadChunkSize: 8 * 1024 * 1024 },
     url: `gs://${BUCKET}?endpoint=${endpoint}`,
     stop: () => server.stop(),
   }

@@ -73,7 +73,7 @@ export async function startScripted(): Promise<ScriptedServer> {
       accessKeyId: plain('TESTKEY'),
       secretAccessKey: plain('test-secret-key'),
       uploadPartSize: 5 * 1024 * 1024,
-      idleTimeoutMs: 400,
+      idleTimeoutMs: 5000,
     },
     async stop() {
       http.closeAllConnections()

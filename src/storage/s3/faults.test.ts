@@ -161,7 +161,7 @@ test('every body goes with its CRC32, of each part and of the whole', async () =
 })
 
 test('a server that never answers, or stops in the middle, is storage.unreachable after the idle time', async () => {
-  const storage = open()
+  const storage = open({ idleTimeoutMs: 400 })
   await storage.put('a', twelve)
   for (const answer of [{ stall: true }, { body: twelve, stallAfter: MiB }]) {
     failing('GetObject', answer)

@@ -6,8 +6,7 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isImmutable } from './archive/names.ts'
-import { archiveVault } from './archive/vault.ts'
-import { exportArchive, type ExportFormat } from './archive/export.ts'
+import type { ExportFormat } from './archive/export.ts'
 import { systemClock, type Clock } from './base/clock.ts'
 import { AppError } from './base/errors.ts'
 import { createLog, type Log } from './base/log.ts'
@@ -39,7 +38,6 @@ import type { Openers } from './operations/run-jobs.ts'
 import { databaseOrder } from './operations/restore-order.ts'
 import { vaultWarnings } from './operations/vault-warnings.ts'
 import { telling, type Telling } from './telling.ts'
-import { files } from './sources/files/index.ts'
 import {
   clusterPoint,
   databasePoint,
@@ -50,9 +48,7 @@ import {
   pointTrialOf,
   trialOf,
 } from './sources/databases.ts'
-import { refuseInsideVault } from './sources/files/inside-vault.ts'
 import type { FilesTargetSettings } from './sources/files/target-settings.ts'
-import { filesTarget } from './sources/files/target.ts'
 import type { ObjectClient } from './sources/s3db/object-client.ts'
 import type { S3dbSettings } from './sources/s3db/source.ts'
 import type { S3dbTargetSettings } from './sources/s3db/target.ts'
@@ -215,6 +211,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
           ...(askPassword && { askPassword }),
         })
       }
+      const { archiveVault } = await import('./archive/vault.ts')
       return await archiveVault({
         storage,
         settings: vaultSettings,
@@ -278,6 +275,10 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       if (source.type === 's3db') return (await import('./sources/s3db/settings.ts')).s3dbSource(source.options)
       if (source.type !== 'files') return databaseSource(source)
       const folders = into.flatMap((name) => localFolders((settings.vaults[name] ?? adHoc(name)).storage))
+      const [{ files }, { refuseInsideVault }] = await Promise.all([
+        import('./sources/files/source.ts'),
+        import('./sources/files/inside-vault.ts'),
+      ])
       refuseInsideVault(source.paths, folders)
       return files(source, { leaveOut: folders })
     },
@@ -315,7 +316,10 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
         },
       }
     },
-    export: exportArchive,
+    async *export(entries, format) {
+      const { exportArchive } = await import('./archive/export.ts')
+      yield* exportArchive(entries, format)
+    },
     async tidyRuns() {
       const { tidyRuns } = await import('./operations/housekeeping.ts')
       await tidyRuns(deps, { runLogDir, maxAgeMs: parseDuration(settings.log.maxAge ?? '30d') })
@@ -358,6 +362,13 @@ function runLog(log: Log, id: string): RunLog {
     close: async () => own.close(),
   }
 }
+
+/** Loaded when something is restored. */
+const filesTarget = (settings: FilesTargetSettings): Target => ({
+  name: settings.root,
+  write: async (entries, options) =>
+    (await import('./sources/files/target.ts')).filesTarget(settings).write(entries, options),
+})
 
 function openCatalogue({ server }: Settings, clock: Clock): Catalogue {
   const { catalogue, dataDir, keyFile } = server

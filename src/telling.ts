@@ -11,7 +11,6 @@ import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { RunReport } from './model/report.ts'
 import { newRun } from './model/run.ts'
 import type { ReportSettings, Settings } from './model/settings.ts'
-import { digestOf, digestSent, dueDigest } from './operations/digest.ts'
 import type { Deps } from './operations/recorder.ts'
 import type { JobRun } from './operations/run-jobs.ts'
 
@@ -30,7 +29,7 @@ export interface Telling {
   /** Tells the job's notifiers of something that no run tells. Gives what could not be sent. */
   tellIncident(incident: Incident, event: NotifyEvent): Promise<AppError[]>
   /** What a week or month was, up to then. */
-  digest(period: DigestPeriod, span: { from: Date; to: Date }): Digest
+  digest(period: DigestPeriod, span: { from: Date; to: Date }): Promise<Digest>
   /** It as a page that needs nothing beside itself. */
   digestPage(digest: Digest): Promise<string>
   /** Sends the digests that are due to those who want them. */
@@ -88,12 +87,14 @@ export function telling({ settings, clock, log, deps, history, host }: Around): 
       for (const { code, message: text } of errors) log.error(text, { code })
       return errors
     },
-    digest(period, span) {
+    async digest(period, span) {
+      const { digestOf } = await import('./operations/digest.ts')
       const around = { host: host, version: VERSION }
       const jobs = Object.values(settings.jobs).filter(({ enabled }) => enabled)
       return digestOf(history(), period, span, { ...around, jobs, vaults: Object.values(settings.vaults) })
     },
     async tellDigests() {
+      const { digestSent, dueDigest } = await import('./operations/digest.ts')
       for (const period of ['weekly', 'monthly'] as const) {
         const names = Object.keys(settings.notify).filter((name) => settings.notify[name]?.on.includes(period) === true)
         const span = dueDigest(history(), period, clock.now())
@@ -104,7 +105,7 @@ export function telling({ settings, clock, log, deps, history, host }: Around): 
         }
         if (clock.monotonic() - (digestFailed.get(period) ?? -Infinity) < DIGEST_AGAIN_MS) continue
         const { digestNotification } = await import('./notify/digest.ts')
-        const message = digestNotification(self.digest(period, span))
+        const message = digestNotification(await self.digest(period, span))
         const sending = names.map(async (name) => (await self.notifier(name)).send(message))
         const sent = await Promise.allSettled(sending)
         for (const one of sent)

@@ -10,10 +10,9 @@ import { DEFAULT_SHRINK, SHRINK_WATCHED, shrunkenFrom, SHRUNKEN } from '../polic
 import { keepLocks } from './locks.ts'
 import { parentOf } from './source-parent.ts'
 import { watchDatabases } from './new-databases.ts'
-import { applyPrune, planPrune, type PrunePlan } from './prune.ts'
+import type { PrunePlan } from './prune.ts'
 import { hostOf, recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 import { adjustUsage, measureUsage, refuseBeyondLimit, type UsageLimits } from './usage.ts'
-import { verify } from './verify.ts'
 
 export interface BackupJob {
   job: string
@@ -126,6 +125,7 @@ async function store(deps: Deps, job: BackupJob, vault: Vault, handle: RunHandle
 async function prove(deps: Deps, job: BackupJob, vault: Vault, made: Backup, handle: RunHandle): Promise<void> {
   if (job.verifyAfter === 'V0') return
   handle.stage('verify', job.verifyAfter)
+  const { verify } = await import('./verify.ts')
   const report = await verify(deps, vault, made.id, job.verifyAfter, {
     handle,
     source: made.source,
@@ -159,6 +159,7 @@ async function pruneAfter(deps: Deps, job: BackupJob, vault: Vault, handle: RunH
   const { retention } = job
   if (retention === undefined) return undefined
   handle.stage('prune')
+  const { applyPrune, planPrune } = await import('./prune.ts')
   try {
     const plan = await planPrune(deps, vault, {
       job: job.job,

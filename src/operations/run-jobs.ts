@@ -8,7 +8,6 @@ import { newRun, type Run } from '../model/run.ts'
 import type { RestoreOrder } from '../model/service.ts'
 import type { Source, Target } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
-import { catchUp, missedBy } from './catch-up.ts'
 import { backup, type BackupJob, type BackupResult } from './backup.ts'
 import { runHooks, type HookOptions } from './hooks.ts'
 import type { PointTargets } from './point-order.ts'
@@ -118,6 +117,7 @@ async function makeUpFor(
   { before, results, signal }: { before: readonly Run[]; results: readonly JobRun[]; signal?: AbortSignal },
 ): Promise<void> {
   if (job.vaults.length < 2 || job.vaultStrategy?.strategy === 'priority') return
+  const { catchUp, missedBy } = await import('./catch-up.ts')
   const works = results.filter(({ error }) => error === undefined).map(({ vault }) => vault)
   const copies = deps.catalogue.runs({ job: job.name, kind: 'copy', limit: 1000 })
   const missed = new Map(

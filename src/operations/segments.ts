@@ -8,7 +8,6 @@ import { LARGEST_SEGMENT, type LaneBase, type Segment } from '../model/lane.ts'
 import { LANE_OBJECT_BYTES, type Cancel, type Vault } from '../model/vault.ts'
 import { parsePartName, parseSegmentName, partName, segmentName, type NamedSegment } from '../policy/lane-names.ts'
 import type { BaseAt } from '../policy/lane-chain.ts'
-import { decodeSegment, encodeSegment } from './segment-format.ts'
 
 /** A longer one lies in several objects. */
 const PART_BYTES = LANE_OBJECT_BYTES / 2
@@ -54,6 +53,7 @@ export async function storeSegment(
       'lane.gap',
       `a transaction has ${formatSize(payload.length)} of log, and more than ${formatSize(LARGEST_SEGMENT)} cannot be stored`,
     )
+  const { encodeSegment } = await import('./segment-format.ts')
   const bytes = encodeSegment(segment)
   const parts = Math.ceil(bytes.length / PART_BYTES)
   for (let n = 1; n <= parts; n += 1) {
@@ -72,6 +72,7 @@ export async function readSegment(
 ): Promise<Segment> {
   const objects: Uint8Array[] = []
   for (let n = 1; n <= parts; n += 1) objects.push(await vault.lanes.get(job, partName(name, n, parts), cancel))
+  const { decodeSegment } = await import('./segment-format.ts')
   const what = `the piece ${name} of the log of ${job}`
   return decodeSegment(objects.length === 1 ? (objects[0] as Uint8Array) : concat(objects), what)
 }

@@ -5,18 +5,12 @@ import type { Backup } from '../model/backup.ts'
 import type { Secret, VaultSettings } from '../model/settings.ts'
 import type { Storage } from '../model/storage.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
-import { repositoryBackup, type BackupContext, type WriteOptions } from './backup.ts'
-import { examine } from './check.ts'
-import { Deliveries } from './deliveries.ts'
+import type { BackupContext, WriteOptions } from './backup.ts'
 import { isId, keyOfFile } from './ids.ts'
 import { repositoryLanes } from './log-store.ts'
 import { keyRing } from './key-ring.ts'
 import { lockRepository, removeDeadLocks, type RepositoryLock } from './lock.ts'
 import { changeNotes, notedIds, readNotes } from './notes.ts'
-import { markUsed } from './pack-plan.ts'
-import { removeSnapshots } from './prune.ts'
-import { openEntries, readEntries } from './read.ts'
-import { repairRepository } from './repair.ts'
 import {
   createRepository,
   isRepository,
@@ -119,14 +113,17 @@ export function vaultOf(
     backups: async (cancel = {}) => listBackups(repository, name, cancel),
     async backup(request) {
       loaded = undefined
+      const { repositoryBackup } = await import('./backup.ts')
       return repositoryBackup(context, request)
     },
     async *entries(id, selection = {}) {
       const { snapshot } = await find(id, selection)
+      const { readEntries } = await import('./read.ts')
       yield* readEntries(await indexed(selection), snapshot.tree, selection)
     },
     async *open(id, how = {}) {
       await using lock = await readLock(how)
+      const [{ Deliveries }, { openEntries }] = await Promise.all([import('./deliveries.ts'), import('./read.ts')])
       const { snapshot } = await find(id, how)
       await using deliveries = new Deliveries(await indexed(how), how.signal ? { signal: how.signal } : {})
       const { total_files_processed: files = 0 } = snapshot.summary ?? {}
@@ -138,6 +135,7 @@ export function vaultOf(
       await using _lock = await readLock(how)
       const { snapshot } = await find(id, how)
       const repo = await indexed(how)
+      const { markUsed } = await import('./pack-plan.ts')
       const { used } = await markUsed(repo, [snapshot.tree], how)
       const numbers = new Set<number>()
       for (const [entry, isUsed] of used.entries())
@@ -149,6 +147,7 @@ export function vaultOf(
       const stored = await find(id, how)
       const index = await indexed(how)
       await lock?.confirmed
+      const { examine } = await import('./check.ts')
       const depth = { V0: 'sizes', V1: 'packs', V2: 'blobs' } as const
       const result = await examine(index, [stored], depth[level], how)
       for (const damage of result.damage) damage.backups = [id]
@@ -162,6 +161,7 @@ export function vaultOf(
       const snapshots = await readSnapshots(repository, { ...how, onUnreadable: onUnreadable('snapshots') })
       const index = await loadIndex(repository, { ...how, onUnreadable: onUnreadable('index') })
       await lock?.confirmed
+      const { examine } = await import('./check.ts')
       const depth = how.readData === true ? ((how.readDataShare ?? 1) < 1 ? 'packs' : 'blobs') : 'sizes'
       const result = await examine(index, snapshots, depth, { ...how, wholeVault: true })
       for (const text of broken) {
@@ -173,6 +173,7 @@ export function vaultOf(
     async remove(ids, how = {}) {
       if (ids.length === 0 && how.maxUnused === undefined && how.maxRepackBytes === undefined)
         return { removed: [], bytesFreed: 0 }
+      const { removeSnapshots } = await import('./prune.ts')
       return removeSnapshots(context, ids, how)
     },
     async annotate(id, change) {
@@ -200,6 +201,7 @@ export function vaultOf(
     },
     async repair(how) {
       loaded = undefined
+      const { repairRepository } = await import('./repair.ts')
       return repairRepository(context, how)
     },
     close: async () => storage.close(),

@@ -13,10 +13,12 @@ export interface FoundFile {
 
 /** How many files are looked at together: enough to keep the disk busy. */
 const BATCH = 64
+/** How many folders are read ahead: those of packs are 256 small ones. */
+const AHEAD = 16
 
 /**
  * Every file below `root` whose key starts with `prefix` and whose name is wanted, in byte order of the keys. Holds the
- * names of one folder a level, no more. What vanishes meanwhile is left out.
+ * names of some folders a level, no more. What vanishes meanwhile is left out.
  */
 export async function* walk(
   root: string,
@@ -25,22 +27,35 @@ export async function* walk(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FoundFile> {
   const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-  yield* walkFolder(root, folder, prefix, wanted, signal)
+  yield* walkFolder({ root, prefix, wanted, signal }, folder, namesOf(root, folder, prefix))
 }
 
-async function* walkFolder(
-  root: string,
-  folder: string,
-  prefix: string,
-  wanted: (name: string) => boolean,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<FoundFile> {
+interface Walk {
+  root: string
+  prefix: string
+  wanted: (name: string) => boolean
+  signal: AbortSignal | undefined
+}
+
+async function* walkFolder(walking: Walk, folder: string, listed: Promise<string[]>): AsyncGenerator<FoundFile> {
+  const { root, prefix, wanted, signal } = walking
+  const names = await listed
   throwIfAborted(signal)
-  const names = await namesOf(root, folder, prefix)
+  const below = names.filter((name) => name.endsWith('/'))
+  const asked: Promise<string[]>[] = []
+  const next = (): Promise<string[]> | undefined => {
+    while (asked.length < AHEAD && below.length > 0) {
+      const ahead = namesOf(root, `${folder}${below.shift()}`, prefix)
+      // Whoever comes to it meets the failure.
+      ahead.catch(() => undefined)
+      asked.push(ahead)
+    }
+    return asked.shift()
+  }
   for (let at = 0; at < names.length;) {
     throwIfAborted(signal)
     if (names[at]?.endsWith('/')) {
-      yield* walkFolder(root, `${folder}${names[at]}`, prefix, wanted, signal)
+      yield* walkFolder(walking, `${folder}${names[at]}`, next() as Promise<string[]>)
       at += 1
       continue
     }

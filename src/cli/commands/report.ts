@@ -44,7 +44,7 @@ async function digest(context: Context, text: string, file: string): Promise<voi
     throw new AppError('usage.invalid', `--digest ${text} is neither weekly nor monthly`)
   const app = await context.app()
   const to = app.clock.now()
-  const found = app.digest(text, { from: new Date(to.getTime() - DAYS[text] * 86_400_000), to })
+  const found = await app.digest(text, { from: new Date(to.getTime() - DAYS[text] * 86_400_000), to })
   writeFileSync(file, await app.digestPage(found))
   context.out.result(found, () => `wrote ${file}`)
 }

@@ -288,6 +288,7 @@ export type ServiceNotifySettings =
   | (NotifierBase<'ntfy'> & { url?: string; topic: string; token?: Secret })
   | (NotifierBase<'gotify'> & { url: string; token: Secret })
   | (NotifierBase<'healthchecks'> & { url: Secret; exitStatus?: boolean })
+  | (NotifierBase<'opentelemetry'> & { url: string; headers?: Record<string, Secret> })
   | (NotifierBase<'webhook'> & {
       url: Secret
       secret?: Secret

@@ -3,6 +3,7 @@ import type { NotifySettings } from '../model/settings.ts'
 import { command } from './command.ts'
 import { email } from './email.ts'
 import { healthchecks } from './healthchecks.ts'
+import { opentelemetry } from './opentelemetry.ts'
 import { post, type Post } from './post.ts'
 import * as services from './services.ts'
 
@@ -22,6 +23,8 @@ export function openNotifier(settings: NotifySettings): Notifier {
       return command(settings)
     case 'healthchecks':
       return healthchecks(settings)
+    case 'opentelemetry':
+      return { ...by(async (notification) => opentelemetry(settings, notification)), everyRun: true }
     case 'slack':
       return by((notification) => services.slack(settings, notification))
     case 'discord':

@@ -9,6 +9,8 @@ export interface Post {
   method?: 'POST' | 'PUT'
   headers?: Record<string, string>
   body: string
+  /** What a good answer says of what was not taken all the same. */
+  faultIn?: (answer: string) => string | undefined
 }
 
 export interface PostOptions {
@@ -44,7 +46,12 @@ export async function post(
           signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
         })
         const answer = await response.text()
-        if (response.ok) return response.headers
+        const fault = response.ok ? request.faultIn?.(answer) : undefined
+        if (response.ok && fault === undefined) return response.headers
+        if (fault !== undefined)
+          throw new AppError('notify.failed', `${what} at ${host} did not take all: ${shown(fault, address)}`, {
+            details: { permanent: true },
+          })
         throw refused(what, address, response, answer)
       } catch (error) {
         if (error instanceof AppError) throw error
@@ -72,7 +79,7 @@ function refused(what: string, address: URL, { status, headers }: Response, answ
   const after = Number(headers.get('retry-after') ?? 'NaN')
   const passing = (status === 429 || status >= 500) && !(after > MOST_PATIENCE_S)
   const moved = status >= 300 && status < 400 ? '; redirects are not followed' : ''
-  const said = withoutPath(redact(answer), address).replaceAll(/\s+/g, ' ').trim().slice(0, SHOWN_ANSWER)
+  const said = shown(answer, address)
   return new AppError(
     'notify.failed',
     `${what} at ${host} answered ${status}${moved}${said === '' ? '' : `: ${said}`}`,
@@ -82,6 +89,9 @@ function refused(what: string, address: URL, { status, headers }: Response, answ
     },
   )
 }
+
+const shown = (answer: string, address: URL): string =>
+  withoutPath(redact(answer), address).replaceAll(/\s+/g, ' ').trim().slice(0, SHOWN_ANSWER)
 
 function reasonOf(error: unknown, limit: AbortSignal): string {
   if (limit.aborted) return `no answer within ${TIMEOUT_MS / 1000} s`

@@ -192,6 +192,49 @@ test('pings tell start, success and failure with the id of the run, and the end 
   assert.equal(coded.got[0]?.url, `/13?rid=${run.id}`)
 })
 
+test('a collector of OpenTelemetry gets each run as a trace with its stages; what it does not take is a fault', async (t) => {
+  const [first, , failed] = sampleReport().runs
+  assert.ok(first && failed)
+  const at = (s: number): Date => new Date(Date.UTC(2024, 2, 15, 3, 0, s))
+  const stages = [
+    { stage: 'backup' as const, startedAt: at(0), endedAt: at(5), status: 'success' as const },
+    { stage: 'verify' as const, startedAt: at(5), endedAt: at(9), status: 'failed' as const },
+  ]
+  const key = { 'x-key': secret('k3y') }
+  const notification = { ...failure(), runs: [{ ...first, startedAt: at(0), endedAt: at(9), stages }, failed] }
+  const got = await sent(t, (url) => ({ name: 'o', type: 'opentelemetry', on, url, headers: key }), notification)
+  assert.equal(got.url, '/v1/traces')
+  assert.equal(got.headers['x-key'], 'k3y')
+  const { resourceSpans } = JSON.parse(got.body) as {
+    resourceSpans: { scopeSpans: { spans: Record<string, unknown>[] }[] }[]
+  }
+  const spans = resourceSpans[0]?.scopeSpans[0]?.spans ?? []
+  const [run, backup, verify, other] = spans
+  assert.deepEqual(
+    spans.map(({ name }) => name),
+    ['backup shop-db', 'backup', 'verify', 'backup uploads'],
+  )
+  assert.match(`${String(run?.['traceId'])} ${String(run?.['spanId'])}`, /^[0-9a-f]{32} [0-9a-f]{16}$/)
+  for (const one of [backup, verify]) {
+    assert.equal(one?.['traceId'], run?.['traceId'])
+    assert.equal(one?.['parentSpanId'], run?.['spanId'])
+  }
+  assert.notEqual(other?.['traceId'], run?.['traceId'])
+  assert.equal(run?.['startTimeUnixNano'], '1710471600000000000')
+  assert.equal(verify?.['endTimeUnixNano'], '1710471609000000000')
+  assert.deepEqual(verify?.['status'], { code: 2 })
+  assert.match(JSON.stringify(other?.['status']), /"code":2,"message":"cannot store/)
+
+  const answer = JSON.stringify({ partialSuccess: { rejectedSpans: '2', errorMessage: 'too old' } })
+  const partly = await receiver(t, { body: answer })
+  const notifier = openNotifier({ name: 'o', type: 'opentelemetry', on, url: `${partly.url}/v1/traces?tenant=a` })
+  await assert.rejects(notifier.send(notification), /did not take all: 2 spans were rejected: too old/)
+  assert.equal(partly.got[0]?.url, '/v1/traces?tenant=a')
+  const whole = await receiver(t, { body: '{"partialSuccess":{}}' })
+  await openNotifier({ name: 'o', type: 'opentelemetry', on, url: whole.url }).send(testNotification('h', at(0)))
+  assert.match(whole.got[0]?.body ?? '', /"spans":\[\{"traceId"/)
+})
+
 test('a program gets the event as JSON on its input; one that fails says why', async (t) => {
   const dir = scratch(t)
   const file = join(dir, 'got')

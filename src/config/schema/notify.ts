@@ -41,6 +41,15 @@ const healthchecks = settings({
   url,
   exitStatus: flag('Tell failures by their exit code in place of /fail.').optional(),
 }).describe('Pings for healthchecks.io and its likes.')
+const opentelemetry = settings({
+  type: z.literal('opentelemetry'),
+  on: z
+    .array(z.enum(['success', 'warning', 'failure']))
+    .default(['success', 'warning', 'failure'])
+    .describe('The outcomes of runs that it wants.'),
+  url: text('The collector, such as http://127.0.0.1:4318; /v1/traces is added.'),
+  headers: z.record(z.string(), secret('Its value.')).describe('Further headers.').optional(),
+}).describe('Runs and their stages as traces, by OTLP over HTTP.')
 const webhook = settings({
   type: z.literal('webhook'),
   on,
@@ -83,6 +92,7 @@ export const notifier = z.discriminatedUnion('type', [
   slack,
   webhook,
   healthchecks,
+  opentelemetry,
   discord,
   telegram,
   ntfy,

@@ -184,6 +184,7 @@ export const NOTIFIERS: Record<string, FieldSpec[]> = {
     field('token', 'secret', 'token', { required: true }),
   ],
   healthchecks: [field('url', 'secret', 'secretUrl', { required: true, placeholder: 'https://hc-ping.com/…' })],
+  opentelemetry: [field('url', 'mono', 'server', { required: true, placeholder: 'http://127.0.0.1:4318' })],
   webhook: [
     field('url', 'secret', 'secretUrl', { required: true, placeholder: 'https://example.com/hook' }),
     field('secret', 'secret', 'signing'),

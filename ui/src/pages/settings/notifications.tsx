@@ -17,7 +17,7 @@ import { Tag } from '../../parts/state.tsx'
 import { tell } from '../../parts/toast.tsx'
 import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
-import { EVENTS, eventWords } from './events.ts'
+import { eventsFor, eventWords } from './events.ts'
 import { Frame } from './frame.tsx'
 import { newKey } from '../../app/new-key.ts'
 
@@ -45,6 +45,7 @@ const text = words({
       ntfy: 'ntfy',
       gotify: 'Gotify',
       healthchecks: 'healthchecks.io',
+      opentelemetry: 'OpenTelemetry',
       webhook: 'Webhook',
       command: 'Program',
     }),
@@ -72,6 +73,7 @@ const text = words({
       ntfy: 'ntfy',
       gotify: 'Gotify',
       healthchecks: 'healthchecks.io',
+      opentelemetry: 'OpenTelemetry',
       webhook: 'Webhook',
       command: 'Programm',
     },
@@ -253,13 +255,13 @@ function Editor({
         label={t.kind}
         value={type}
         options={Object.keys(NOTIFIERS).map((one) => [one, t.types[one] ?? one] as const)}
-        onChange={(one) => (definition.value = { type: one, on })}
+        onChange={(one) => (definition.value = { type: one, on: eventsFor(one).filter((event) => on.includes(event)) })}
       />
       <Fields key={type} specs={specs} value={definition.value} onChange={(next) => (definition.value = next)} />
       <fieldset class="field">
         <legend class="label">{t.on}</legend>
         <div class="row">
-          {EVENTS.map((event) => (
+          {eventsFor(type).map((event) => (
             <Check
               key={event}
               label={eventWords.value[event]}

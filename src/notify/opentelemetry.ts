@@ -94,7 +94,7 @@ function spansOf(run: Run): unknown[] {
     events: warnings.slice(0, MOST_EVENTS).map(({ code, message, path }) => ({
       timeUnixNano: nanos(run.endedAt ?? began),
       name: 'warning',
-      attributes: attributes({ code, message: redact(message), ...(path !== undefined && { path: String(path) }) }),
+      attributes: attributes({ code, message: redact(message), ...(path !== undefined && { path }) }),
     })),
     droppedEventsCount: Math.max(0, run.warningCount - Math.min(warnings.length, MOST_EVENTS)),
     status: bad ? { code: ERROR, message: redact(error?.message ?? status) } : { code: OK },

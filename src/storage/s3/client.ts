@@ -3,6 +3,7 @@ import { AppError, isAppError } from '../../base/errors.ts'
 import { retry } from '../../base/retry.ts'
 import type { S3StorageSettings } from '../../model/settings.ts'
 import type { DriverOptions } from '../driver-options.ts'
+import { directPut, type DirectPut } from './direct-put.ts'
 import { s3Error } from './errors.ts'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
@@ -17,6 +18,8 @@ export interface Connection {
     signal: AbortSignal | undefined,
     work: (client: S3Client, sdk: Sdk, attempt: number) => Promise<T>,
   ): Promise<T>
+  /** For small objects past the SDK, where the way is plain. */
+  readonly direct: DirectPut | undefined
   close(): void
 }
 
@@ -30,6 +33,7 @@ export function connect(
 ): Connection {
   const clients: S3Client[] = []
   const secrets = new Set<string>()
+  const direct = directOf(settings)
   let current: Promise<S3Client> | undefined
   let again = false
 
@@ -71,6 +75,7 @@ export function connect(
   }
 
   return {
+    direct,
     call,
     persist: (tried, signal, work) =>
       retry((attempt) => call(tried, (client, sdk) => work(client, sdk, attempt)), {
@@ -82,9 +87,29 @@ export function connect(
     close() {
       for (const client of clients.splice(0)) client.destroy()
       current = undefined
+      direct?.close()
     },
   }
 }
+
+/** Buckets in the path of an endpoint that is given: all else is the SDK's to find. */
+function directOf(settings: Omit<S3StorageSettings, 'type'>): DirectPut | undefined {
+  const { endpoint, client, forcePathStyle = true } = settings
+  if (endpoint === undefined || client !== undefined || !forcePathStyle || !/^https?:\/\/[^/?#]+\/?$/.test(endpoint))
+    return undefined
+  return directPut({ ...settings, endpoint, region: regionOf(settings) ?? 'us-east-1', ...timesOf(settings) })
+}
+
+function regionOf({ region, endpoint }: Omit<S3StorageSettings, 'type'>): string | undefined {
+  const fallback = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
+  // Servers like S3 rarely have regions, but a signature names one. Without an endpoint the SDK looks in its profile.
+  return region ?? fallback ?? (endpoint === undefined ? undefined : 'us-east-1')
+}
+
+const timesOf = (settings: Omit<S3StorageSettings, 'type'>): { connectTimeoutMs: number; idleTimeoutMs: number } => ({
+  connectTimeoutMs: settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+  idleTimeoutMs: settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS,
+})
 
 /** It may be of another copy of the SDK: `send` is all that is used of it. */
 function given(client: object): S3Client {
@@ -98,9 +123,8 @@ async function configOf(
   again: boolean,
 ): Promise<S3ClientConfig> {
   const { endpoint, accessKeyId, secretAccessKey, sessionToken, checksums = true } = settings
-  const fallback = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
-  // Servers like S3 rarely have regions, but a signature names one. Without an endpoint the SDK looks in its profile.
-  const region = settings.region ?? fallback ?? (endpoint === undefined ? undefined : 'us-east-1')
+  const region = regionOf(settings)
+  const { connectTimeoutMs, idleTimeoutMs } = timesOf(settings)
   const config: S3ClientConfig = {
     maxAttempts: 1,
     ...(region === undefined ? {} : { region }),
@@ -110,8 +134,8 @@ async function configOf(
     // Checked in download.ts, where an early end also closes the connection.
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
-      connectionTimeout: settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-      socketTimeout: settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS,
+      connectionTimeout: connectTimeoutMs,
+      socketTimeout: idleTimeoutMs,
     },
   }
   if (accessKeyId === undefined || secretAccessKey === undefined) return config

@@ -227,6 +227,26 @@ test('storage class and encryption go with every object; metadata stays warm', a
   ])
 })
 
+test('a small object goes past the SDK with the same headers, and its repetition through it', async () => {
+  const more = { storageClass: 'STANDARD_IA', serverSideEncryption: 'aws:kms', kmsKeyId: 'key-1' } as const
+  const storage = open({ ...more, requesterPays: true, sessionToken: plain('test-session') })
+  failing('PutObject', s3Failure(503, 'SlowDown', '', { 'retry-after': '3' }))
+  await storage.put("odd key/ü+!'()*", utf8('123456789'))
+  assert.ok(clock.slept >= 3000)
+  const [own, sdk] = server.seen.filter(({ operation }) => operation === 'PutObject')
+  assert.ok(own && sdk)
+  assert.deepEqual([own.headers['user-agent'], sdk.headers['user-agent']?.startsWith('aws-sdk-js')], [undefined, true])
+  assert.deepEqual([own.path, own.body, own.query.size], [sdk.path, sdk.body, 0])
+  const told = ({ headers }: Seen): Record<string, string | undefined> =>
+    Object.fromEntries(
+      Object.entries(headers).filter(
+        ([name]) => /^(?:x-amz-|if-|content-length)/.test(name) && !/^x-amz-(?:date|user-agent)$/.test(name),
+      ),
+    )
+  assert.deepEqual(told(own), told(sdk))
+  assert.match(own.headers['authorization'] ?? '', /^AWS4-HMAC-SHA256 Credential=TESTKEY\//)
+})
+
 test('a page of a list that fails is asked for again, not the pages before', async () => {
   let pages = 0
   server.script = ({ operation, query }) => {

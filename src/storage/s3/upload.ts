@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
-import type { CompletedPart, CompleteMultipartUploadCommandInput, PutObjectCommandInput } from '@aws-sdk/client-s3'
+import type {
+  CompletedPart,
+  CompleteMultipartUploadCommandInput,
+  PutObjectCommandInput,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import type { Bytes } from '../../base/bytes.ts'
 import { AppError, isAbort, isAppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
 import type { Connection } from './client.ts'
+import { base64Of, DIRECT_UP_TO } from './direct-put.ts'
 import { storedInParts, type Part } from '../cut-parts.ts'
 import { sendParts } from '../parallel-parts.ts'
 
@@ -65,7 +71,7 @@ async function putWhole(job: Upload, bytes: Bytes): Promise<StoredObject> {
     })
     const send = async () => await client.send(new sdk.PutObjectCommand(input()), { abortSignal: job.signal })
     try {
-      return await send()
+      return await ((attempt === 1 ? direct(job, client, input(), bytes) : undefined) ?? send())
     } catch (error) {
       if (conditional && isNotImplemented(error)) {
         conditional = false
@@ -79,6 +85,19 @@ async function putWhole(job: Upload, bytes: Bytes): Promise<StoredObject> {
   })
   job.onBytes(bytes.length)
   return described(job, bytes.length, done.ETag)
+}
+
+/** What cannot go past the SDK is undefined. */
+function direct(
+  job: Upload,
+  client: S3Client,
+  input: PutObjectCommandInput,
+  bytes: Bytes,
+): Promise<{ ETag?: string | undefined }> | undefined {
+  if (bytes.length > DIRECT_UP_TO) return undefined
+  const { credentials, systemClockOffset } = client.config
+  const now = new Date(Date.now() + systemClockOffset)
+  return job.connection.direct?.put(input, bytes, { keys: async () => credentials(), now, signal: job.signal })
 }
 
 async function putParts(
@@ -233,12 +252,6 @@ function tooManyParts(job: Upload): AppError {
   return new AppError('storage.unsupported', `cannot ${job.tried}: it has more than ${limit} bytes`, {
     hint: `Raise uploadPartSize: an upload has at most ${MAX_PARTS} parts.`,
   })
-}
-
-function base64Of(sum: number): string {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(sum)
-  return bytes.toString('base64')
 }
 
 const described = (job: Upload, size: number, etag: string | undefined): StoredObject => ({

@@ -65,7 +65,7 @@ async function plan(vault: Vault, job: string, asked: Asked, cancel: Cancel): Pr
   const window = windows.findLast((one) => reaches(engine, one, point))
   if (window === undefined)
     throw new AppError('restore.unreachable', `${job} cannot be restored to ${describePoint(point)}`, {
-      hint: `It can be restored to any moment ${windows.map(describeWindow).join(', or ')}.`,
+      hint: `It can be restored ${windows.map(describeWindow).join(', or ')}.`,
     })
   const { chain } = window
   const start = startOf(engine, window, point)
@@ -236,4 +236,8 @@ export function describePoint(point: Point): string {
   }
 }
 
-const describeWindow = ({ from, to }: Window): string => `from ${from.toISOString()} to ${to.toISOString()}`
+/** The time of a backup alone is no moment that can be asked for: what was committed between it and then is not known. */
+const describeWindow = ({ from, to, bases }: Window): string =>
+  from.getTime() === to.getTime()
+    ? `to the end of what is stored (--at latest), which is the backup ${bases.at(-1)?.id ?? ''}`
+    : `to any moment from ${from.toISOString()} to ${to.toISOString()}`

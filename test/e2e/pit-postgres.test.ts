@@ -4,7 +4,6 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -14,13 +13,14 @@ import {
 import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import { clusterReplay } from '../../src/sources/postgres/cluster-replay.ts'
-import { planPoint, readPlan } from '../../src/operations/restore-point.ts'
+import { planPoint, readPlan, type Asked } from '../../src/operations/restore-point.ts'
 import { openWire, type Wire } from '../../src/sources/postgres/wire.ts'
 import { createApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { parseStorageUrl } from '../../src/storage/open.ts'
 import { noPostgres, PASSWORD, startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { holdfast, scratch, summary, type Holdfast } from '../support/holdfast.ts'
+import { pause, startLane, timelineOf, until } from '../support/pit.ts'
 import { expectedAt, startWriter, timesWithin } from '../support/writer.ts'
 
 const skip = noPostgres ?? false
@@ -32,13 +32,6 @@ after(async () => server?.stop())
 
 const BIN = '/usr/lib/postgresql/15/bin'
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
-const pause = async (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
-async function until(what: string, reached: () => Promise<boolean>, ms = 30_000): Promise<void> {
-  for (const end = Date.now() + ms; !(await reached()); await pause(200))
-    if (Date.now() > end) throw new Error(`it did not come: ${what}`)
-}
-
 async function wireTo({ port }: PostgresServer, database = 'postgres'): Promise<Wire> {
   const env = { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'admin', PGPASSWORD: PASSWORD }
   return openWire({ name: 'test', env }, { replication: false, database, idleMs: 60_000 })
@@ -91,6 +84,8 @@ function copyOf(folder: string, bin = BIN): Copy {
         {
           encoding: 'utf8',
           env: { ...env, PGPASSWORD: PASSWORD },
+          // A copy that is kept at a moment may hold locks.
+          timeout: 30_000,
         },
       ).trim(),
   }
@@ -111,16 +106,7 @@ function killAfter(t: TestContext, folder: string): void {
   t.after(() => process.kill(pid, 'SIGQUIT'))
 }
 
-interface Shown {
-  windows: { from: string; to: string; backups: string[] }[]
-  gaps: unknown[]
-  events: { id: string; kind: string; what: string; rows?: number; restorable: boolean }[]
-}
-
-const timeline = async (hf: Holdfast): Promise<Shown> => {
-  const [first] = await hf.json<Shown[]>(['timeline', 'shop', '--json'])
-  return first as Shown
-}
+const timeline = async (hf: Holdfast) => timelineOf(hf, 'shop')
 
 test(
   'driver:postgres: every moment is restored exactly while a writer commits, also over kills of the lane',
@@ -132,9 +118,8 @@ test(
     await wire.query(
       'create table t (id int primary key); create table gone (i int); insert into gone select generate_series(1, 5000)',
     )
-    let lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+    let lane = await startLane(hf, 'shop')
     t.after(() => lane.child.kill('SIGKILL'))
-    await until('the vault', async () => existsSync(join(hf.dir, 'vault', 'holdfast-vault.json')))
     const writer = startWriter(async (id) => void (await wire.query(`insert into t values (${id})`)))
     await until('a first window', async () => (await timeline(hf)).windows.length === 1)
     for (let kills = 0; kills < 3; kills += 1) {
@@ -142,7 +127,7 @@ test(
       lane.child.kill('SIGKILL')
       await lane.ended
       await pause(200)
-      lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+      lane = await startLane(hf, 'shop')
     }
     // Names of tables are learnt while it follows: what happens before is told without them, or not at all.
     const back = Date.now()
@@ -175,6 +160,9 @@ test(
     const from = Date.parse(window?.from ?? '')
     assert.ok((window?.backups.length ?? 0) >= 1)
 
+    const kinds = shown.events.map(({ kind, what, rows: lost }) => `${kind} ${what} ${lost ?? ''}`.trim())
+    assert.deepEqual(kinds, ['delete public.gone 4000', 'truncate public.gone', 'drop public.gone'])
+
     // One copy from the oldest moment on, which is brought forward from one moment to the next.
     const folder = place(hf.dir, 'copy')
     const data = join(folder, 'data')
@@ -188,9 +176,10 @@ test(
     const vault = await app.vault(join(hf.dir, 'vault'))
     const conf = join(data, 'postgresql.auto.conf')
     const bare = readFileSync(conf, 'utf8').replace(/\n# Written by holdfast[^]*$/, '\n')
-    for (const time of times) {
-      // The copy stands at the moment before; the log of all moments lies in its folder.
-      const plan = await planPoint(vault, 'shop', { kind: 'point', text: time.toISOString() })
+    /** Brings a copy that stands at a moment before to another one, and keeps it there. */
+    const forward = async (asked: Asked): Promise<void> => {
+      // The log of all moments lies in its folder.
+      const plan = await planPoint(vault, 'shop', asked)
       writeFileSync(conf, bare)
       await clusterReplay({
         folder: data,
@@ -200,16 +189,33 @@ test(
       writeFileSync(conf, readFileSync(conf, 'utf8').replace("action = 'promote'", "action = 'pause'"))
       copy.start()
       await until('the point', async () => copy.sql('select pg_get_wal_replay_pause_state()') === 'paused')
-      const [count = 0, most = 0] = copy.sql('select count(*), coalesce(max(id), 0) from t').split('|').map(Number)
+    }
+    const moments: { at: number; asked: Asked; shows: () => void }[] = times.map((time) => ({
+      at: time.getTime(),
+      asked: { kind: 'point', text: time.toISOString() },
+      shows() {
+        const [count = 0, most = 0] = copy.sql('select count(*), coalesce(max(id), 0) from t').split('|').map(Number)
+        const { least, most: limit } = expectedAt(rows, time.getTime())
+        assert.equal(count, most, 'no row is missing in between')
+        assert.ok(
+          count >= least && count <= limit,
+          `${time.toISOString()}: ${count} rows, ${least} to ${limit} expected`,
+        )
+      },
+    }))
+    // What is dropped next is locked there: whoever asks for it waits. So the moment before that is asked below.
+    const [deleted] = shown.events
+    moments.push({
+      at: Date.parse(deleted?.time ?? '') - 0.5,
+      asked: { kind: 'point', text: 'before the evil' },
+      shows: () => assert.equal(copy.sql('select count(*) from gone'), '5000'),
+    })
+    for (const { asked, shows } of moments.sort((a, b) => a.at - b.at)) {
+      await forward(asked)
+      shows()
       copy.stop()
-      const { least, most: limit } = expectedAt(rows, time.getTime())
-      assert.equal(count, most, 'no row is missing in between')
-      assert.ok(count >= least && count <= limit, `${time.toISOString()}: ${count} rows, ${least} to ${limit} expected`)
     }
 
-    // Events, and the moment before each.
-    const kinds = shown.events.map(({ kind, what, rows: lost }) => `${kind} ${what} ${lost ?? ''}`.trim())
-    assert.deepEqual(kinds, ['delete public.gone 4000', 'truncate public.gone', 'drop public.gone'])
     const restored = async (name: string, ...args: string[]): Promise<Copy> => {
       const to = join(place(hf.dir, name), 'data')
       const done = await hf.run(['restore', ...args, '--to', to])
@@ -225,9 +231,6 @@ test(
     const dropped = await restored('dropped', '--before', shown.events[2]?.id ?? '')
     assert.equal(dropped.sql('select count(*) from gone'), '0')
     dropped.stop()
-    const named = await restored('named', '--at', 'before the evil')
-    assert.equal(named.sql('select count(*) from gone'), '5000')
-    named.stop()
     const latest = await restored('latest', '--at', 'latest')
     assert.equal(latest.sql('select count(*) from t'), String(rows.length))
     assert.equal(latest.sql("select to_regclass('gone') is null"), 't')
@@ -310,9 +313,8 @@ test('driver:postgres: the log goes on over a failover to a standby, and onto it
   configure(hf, server)
   await using wire = await wireTo(server)
   await wire.query('create table f (id int primary key); insert into f select generate_series(1, 100)')
-  let lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+  let lane = await startLane(hf, 'shop')
   t.after(() => lane.child.kill('SIGKILL'))
-  await until('the vault', async () => existsSync(join(hf.dir, 'vault', 'holdfast-vault.json')))
   await until('a first window', async () => (await timeline(hf)).windows.length === 1)
 
   const standby = join(place(hf.dir, 'standby'), 'data')
@@ -343,7 +345,7 @@ server: { dataDir: ./data }
 jobs: { shop: { source: { type: postgres, method: physical, host: ${join(standby, '..')}, port: 5999, user: admin, password: ${PASSWORD} }, vaults: [v] } }
 `,
   )
-  lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+  lane = await startLane(hf, 'shop')
   const since = Date.now()
   await until(
     'the lane on the new server',
@@ -370,7 +372,7 @@ jobs: { shop: { source: { type: postgres, method: physical, host: ${join(standby
   // The old server went on after the new one had left it: what it has now is another history.
   configure(hf, server)
   await wire.query('insert into f select generate_series(1001, 1100)')
-  lane = hf.start(['lane', 'shop', '--seal', '300ms'])
+  lane = await startLane(hf, 'shop')
   await until('a gap', async () => (await timeline(hf)).windows.length === 2)
   lane.child.kill('SIGTERM')
   assert.match((await lane.ended).stderr, /points in time have a gap/)

@@ -1,25 +1,38 @@
 /** What the tests of points in time have in common. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { createApp } from '../../src/app.ts'
+import { isAppError } from '../../src/base/errors.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { timelineOf as look } from '../../src/operations/timeline.ts'
+import { parseStorageUrl } from '../../src/storage/open.ts'
 import type { Holdfast } from './holdfast.ts'
 
 export interface ShownTimeline {
   windows: { from: string; to: string; backups: string[] }[]
   gaps: { from: string; to: string }[]
-  events: { id: string; kind: string; what: string; rows?: number; restorable: boolean }[]
+  events: { id: string; kind: string; what: string; time: string; rows?: number; restorable: boolean }[]
   segments: number
 }
 
 export const pause = async (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 export async function until(what: string, reached: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
-  for (const end = Date.now() + ms; !(await reached()); await pause(150))
+  for (const end = Date.now() + ms; !(await reached()); await pause(50))
     if (Date.now() > end) throw new Error(`it did not come: ${what}`)
 }
 
-export async function timelineOf(hf: Holdfast, job: string): Promise<ShownTimeline> {
-  const [first] = await hf.json<ShownTimeline[]>(['timeline', job, '--json'])
-  return first as ShownTimeline
+/** In this process: asked again and again, as a command of its own it would take more time than what is waited for. */
+export async function timelineOf({ dir }: Pick<Holdfast, 'dir'>, job: string): Promise<ShownTimeline> {
+  const { settings } = await loadConfig({ cwd: dir, env: {}, parseStorageUrl })
+  await using app = createApp(settings, { silent: true })
+  const nothing = { windows: [], gaps: [], events: [], segments: 0 }
+  const vault = await app.vault('v').catch((error: unknown) => {
+    if (isAppError(error, 'vault.not-found')) return undefined
+    throw error
+  })
+  const shown = vault === undefined ? nothing : await look(vault, job, new Date())
+  return JSON.parse(JSON.stringify(shown)) as ShownTimeline
 }
 
 /** A lane in a process of its own, once it has its first window. */

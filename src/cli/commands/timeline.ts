@@ -58,7 +58,10 @@ function textOf(timeline: Timeline): string {
   const lines = [
     ...windows.map(({ from, to, backups }) => ({
       at: from,
-      text: `${from.toISOString()} … ${to.toISOString()}  every moment (${formatDuration(to.getTime() - from.getTime())}, ${backups.length} backups)`,
+      text:
+        to.getTime() === from.getTime()
+          ? `${from.toISOString()}  the backup ${backups.join(', ')}; the log after it was not looked at yet`
+          : `${from.toISOString()} … ${to.toISOString()}  every moment (${formatDuration(to.getTime() - from.getTime())}, ${backups.length} backups)`,
     })),
     ...gaps.map(({ from, to }) => ({
       at: from,

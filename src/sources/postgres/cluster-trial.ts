@@ -11,6 +11,7 @@ import { clusterTarget } from './cluster-target.ts'
 import { sql } from './connect.ts'
 import { ABOUT_CLUSTER, parseAboutCluster } from './physical-layout.ts'
 import { startCluster } from './scratch-server.ts'
+import { openSession } from './session.ts'
 
 export const clusterTrial: Trial = { run: async (open, options) => (await run(open, options)).checks }
 
@@ -82,25 +83,25 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
   ]
   const tried = { checks, ...(reached && { reached }) }
   if (level === 'V3') return tried
-  const ask = async (database: string, statement: string): Promise<string[]> =>
-    sql(statement, {
-      psql: join(cluster.programs, 'psql'),
-      server: { name: parent, env: { PGHOST: cluster.host, PGUSER: cluster.user, PGSSLMODE: 'disable' } },
-      database,
-      ...cancel,
-    })
+  const asking = {
+    psql: join(cluster.programs, 'psql'),
+    server: { name: parent, env: { PGHOST: cluster.host, PGUSER: cluster.user, PGSSLMODE: 'disable' } },
+    ...cancel,
+  }
+  const ask = async (database: string, statement: string): Promise<string[]> => sql(statement, { ...asking, database })
   let tables = 0
   let rows = 0
   const databases = await ask('template1', 'select datname from pg_database where datallowconn order by 1;')
   for (const database of databases) {
-    const names = await ask(
-      database,
+    // One session: a program for each of the many tables of the catalogue would take longer than all else.
+    await using session = openSession({ ...asking, database })
+    const names = await session.ask(
       `select quote_ident(n.nspname) || '.' || quote_ident(c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where c.relkind in ('r', 'm') and c.relpersistence = 'p' and (c.relkind = 'r' or c.relispopulated);`,
     )
     for (const name of names) {
       try {
-        const [count] = await ask(database, `select count(*) from ${name};`)
+        const [count] = await session.ask(`select count(*) from ${name};`)
         rows += Number(count)
         tables += 1
       } catch (error) {

@@ -96,8 +96,10 @@ const [rounds, run] = campaign
 const dir = mkdtempSync(join(tmpdir(), 'holdfast-campaign-'))
 try {
   console.log(await run(dir, Number(count ?? rounds)))
-} finally {
   rmSync(dir, { recursive: true, force: true })
+} catch (error) {
+  console.error(`what was there at the end is in ${dir}`)
+  throw error
 }
 // s3db keeps timers.
 process.exit()

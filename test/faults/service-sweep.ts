@@ -37,7 +37,7 @@ interface Run {
 
 const JOBS = ['a', 'b', 'c']
 /** Each begin and end of a run's work, told by its own hook: a line is written at once and whole. */
-const TELL = (word: string): string => `echo "${word} $HOLDFAST_JOB" >> told`
+const TELL = (word: string): string => `echo "${word} $HOLDFAST_JOB $HOLDFAST_RUN_ID" >> told`
 
 /** A catalogue on a server that can be hurt. */
 export interface SweptCatalogue {
@@ -145,7 +145,7 @@ async function look(hf: Holdfast, dir: string): Promise<Omit<ServiceSweepResult,
   for (const { backupId = '' } of successes) assert.ok(ids.has(backupId), `the backup ${backupId} is there`)
   const checked = await hf.run(['check', '--vault', 'v', '--read-data'])
   assert.equal(checked.code, 0, checked.stdout + checked.stderr)
-  noOverlap(dir, runs)
+  noOverlap(dir, runs, new Set(twice.map(({ id }) => id)))
   const others: Record<string, number> = {}
   for (const { state } of slots) if (state !== 'done') others[state] = (others[state] ?? 0) + 1
   if (twice.length > 0) others['good, and made again as their worker died before it could say so'] = twice.length
@@ -156,16 +156,32 @@ async function look(hf: Holdfast, dir: string): Promise<Omit<ServiceSweepResult,
   return { slots: slots.length, done: done.length, others }
 }
 
-/** A killed worker's hook tells no end: so many beginnings without one may there be, and no more. */
-function noOverlap(dir: string, runs: ReadonlyMap<string, Run>): void {
+/**
+ * Between the beginning and the end of a run no other of its job is told of. One without an end belongs to a worker that
+ * was killed: then its run did not succeed, or did and could not say so any more.
+ */
+function noOverlap(dir: string, runs: ReadonlyMap<string, Run>, unsaid: ReadonlySet<string>): void {
   const told = existsSync(join(dir, 'told')) ? readFileSync(join(dir, 'told'), 'utf8').trim().split('\n') : []
-  for (const job of JOBS) {
-    const lines = told.filter((line) => line.endsWith(` ${job}`)).map((line) => line.split(' ')[0])
-    const unended = lines.filter((word, n) => word === 'begin' && lines[n + 1] !== 'end').length
-    const interrupted = [...runs.values()].filter((run) => run.job === job && run.status !== 'success').length
-    assert.ok(
-      unended <= interrupted,
-      `${job} began ${unended} times without an end, ${interrupted} runs were interrupted`,
-    )
+  for (const name of JOBS) {
+    const begun = new Set<string>()
+    let working: string | undefined
+    const lost = (id: string | undefined): void => {
+      const run = id === undefined ? undefined : runs.get(id)
+      assert.ok(run?.status !== 'success' || unsaid.has(run.id), `the run ${id} of ${name} told no end, and succeeded`)
+    }
+    for (const line of told) {
+      const [word, job, id = ''] = line.split(' ')
+      if (job !== name) continue
+      if (word === 'begin') {
+        assert.ok(!begun.has(id), `the run ${id} of ${name} began twice`)
+        begun.add(id)
+        lost(working)
+        working = id
+      } else {
+        assert.equal(id, working, `a run of ${name} ended while another worked`)
+        working = undefined
+      }
+    }
+    lost(working)
   }
 }

@@ -26,12 +26,13 @@ export function replayable(body: Bytes | AsyncIterable<Bytes>, folder: string = 
   let broken: { error: unknown } | undefined
   let newest: Bytes | undefined
   let pending: Promise<void> | undefined
+  /** Goes on while the chunk is already sent; met before its memory is used again, and before anything is read back. */
+  let keeping: Promise<void> = Promise.resolve()
 
-  async function keep(chunk: Bytes): Promise<void> {
+  async function keep(chunk: Bytes, at: number): Promise<void> {
     try {
       file ??= await nameless(folder)
-      await writeAll(file, chunk, kept)
-      kept += chunk.length
+      await writeAll(file, chunk, at)
     } catch (error) {
       const { message } = localError(error, `keep a stream in ${folder} until it is stored`)
       throw new AppError('storage.failed', message, { cause: error, details: { permanent: true } })
@@ -41,10 +42,17 @@ export function replayable(body: Bytes | AsyncIterable<Bytes>, folder: string = 
   /** Takes one more chunk from the source. A reader that gave up may have left its request open: it is shared. */
   async function pull(): Promise<void> {
     try {
+      await keeping
+      newest = undefined
       const next = await source.next()
       if (next.done) ended = true
-      else await keep(next.value)
-      newest = next.done ? undefined : next.value
+      else {
+        newest = next.value
+        keeping = keep(newest, kept)
+        // Met above, or in `readKept`.
+        keeping.catch(() => undefined)
+        kept += newest.length
+      }
     } catch (error) {
       broken = { error }
     } finally {
@@ -55,6 +63,7 @@ export function replayable(body: Bytes | AsyncIterable<Bytes>, folder: string = 
   async function readKept(at: number): Promise<Bytes> {
     // Most often what is wanted is what just came.
     if (newest !== undefined && at === kept - newest.length) return newest
+    await keeping
     const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, kept - at))
     const { bytesRead } = (await file?.read(chunk, 0, chunk.length, at)) ?? { bytesRead: 0 }
     if (bytesRead === 0) throw new AppError('storage.failed', `the stream kept in ${folder} was cut short`)
@@ -75,6 +84,7 @@ export function replayable(body: Bytes | AsyncIterable<Bytes>, folder: string = 
     },
     async dispose() {
       if (!ended && broken === undefined) void Promise.resolve(source.return?.()).catch(() => undefined)
+      await keeping.catch(() => undefined)
       await file?.close()
       file = undefined
     },

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import type { Client, SFTPWrapper, Stats } from 'ssh2'
 import { AppError } from '../../base/errors.ts'
 import { raceAbort } from '../abortable.ts'
@@ -29,6 +30,7 @@ export function session(client: Client, sftp: SFTPWrapper, idleMs: number): Sess
   const waiting = new Set<(error: Error) => void>()
   let death: AppError | undefined
   let lastAnswer = performance.now()
+  const together = gathering(client)
 
   function die(reason: string): void {
     if (death !== undefined) return
@@ -62,6 +64,7 @@ export function session(client: Client, sftp: SFTPWrapper, idleMs: number): Sess
       const answer = new Promise<T>((resolve, reject) => {
         lost = reject
         waiting.add(reject)
+        together()
         request(sftp, (error, value) => {
           lastAnswer = performance.now()
           if (error) reject(error)
@@ -78,6 +81,22 @@ export function session(client: Client, sftp: SFTPWrapper, idleMs: number): Sess
       client.end()
       die('the connection is closed')
     },
+  }
+}
+
+/** ssh2 hands over each packet of 32 KiB by itself: those of one turn, of all requests in it, go to the system at once. */
+function gathering(client: Client): () => void {
+  const socket: unknown = Reflect.get(client, '_sock')
+  if (!(socket instanceof Socket)) return () => undefined
+  let corked = false
+  return () => {
+    if (corked) return
+    corked = true
+    socket.cork()
+    process.nextTick(() => {
+      corked = false
+      socket.uncork()
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 /** Files of `index/`: which blobs lie where in which packs. docs/formats/repository.md §5. */
 import type { Bytes } from '../base/bytes.ts'
-import { utf8 } from '../base/bytes.ts'
+import { scanIndex } from './index-scan.ts'
 import { isId } from './ids.ts'
 import type { PackedBlob } from './pack-header.ts'
 import { countIn, damaged, isObject, parseObject } from './parse.ts'
@@ -10,10 +10,28 @@ export interface IndexedPack {
   blobs: PackedBlob[]
 }
 
-/** A pack is listed whole in one file, or restic takes it for damaged. */
-export function encodeIndex(packs: readonly IndexedPack[]): Uint8Array {
-  const text = packs.map(({ id, blobs }) => `{"id":"${id}","blobs":[${blobs.map(encodeBlob).join(',')}]}`)
-  return utf8(`{"packs":[${text.join(',')}]}\n`)
+/** A pack is listed whole in one file, or restic takes it for damaged. Of each pack in turn: their blobs need not be there at once. */
+export function encodeIndex(packs: Iterable<IndexedPack>): Uint8Array {
+  let out = Buffer.allocUnsafeSlow(256 * 1024)
+  let at = 0
+  const put = (text: string): void => {
+    if (out.length - at < text.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * out.length + text.length)
+      out.copy(larger, 0, 0, at)
+      out = larger
+    }
+    at += out.write(text, at, 'latin1')
+  }
+  put('{"packs":[')
+  let comma = ''
+  for (const { id, blobs } of packs) {
+    put(`${comma}{"id":"${id}","blobs":[`)
+    for (const [n, blob] of blobs.entries()) put(n === 0 ? encodeBlob(blob) : `,${encodeBlob(blob)}`)
+    put(']}')
+    comma = ','
+  }
+  put(']}\n')
+  return out.subarray(0, at)
 }
 
 function encodeBlob({ id, type, offset, length, uncompressedLength }: PackedBlob): string {
@@ -21,8 +39,13 @@ function encodeBlob({ id, type, offset, length, uncompressedLength }: PackedBlob
   return `{"id":"${id}","type":"${type}","offset":${offset},"length":${length}${expanded}}`
 }
 
-/** Calls `add` for each blob of each pack. */
+/** Calls `add` for each blob of each pack. What is written as restic and we write it needs no JSON parser. */
 export function parseIndex(bytes: Bytes, what: string, add: (pack: string, blob: PackedBlob) => void): void {
+  // Read to its end before anything of it is used.
+  if (scanIndex(bytes)) {
+    scanIndex(bytes, add)
+    return
+  }
   const { packs } = parseObject(bytes, what)
   if (packs === null) return
   if (!Array.isArray(packs)) throw damaged(what, 'it has no list of packs')
@@ -33,6 +56,7 @@ export function parseIndex(bytes: Bytes, what: string, add: (pack: string, blob:
   }
 }
 
+/** Where a blob may end in its pack, and what its content may have. */
 const MAX_OFFSET = 2 ** 32 - 1
 
 function parseBlob(value: unknown, what: string): PackedBlob {

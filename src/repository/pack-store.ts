@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Cancel } from '../model/vault.ts'
 import { keyOfFile, type BlobType } from './ids.ts'
-import { encodeIndex } from './index-file.ts'
+import { encodeIndex, type IndexedPack } from './index-file.ts'
 import { parseHeader } from './pack-header.ts'
 import { closePack, type FullPack, type PackMemory, type PackWriter } from './pack-writer.ts'
 import { damaged } from './parse.ts'
@@ -163,7 +163,11 @@ export class PackStore {
     const { storage, key, config } = this.#repository
     this.check()
     this.#options.assertAllowed()
-    const json = encodeIndex(packs.map(({ id, header }) => ({ id, blobs: parseHeader(header) ?? [] })))
+    const json = encodeIndex(listed(packs))
     this.indexFiles.push(await storeUnpacked(storage, key, config.version, 'index', json, this.#options))
   }
+}
+
+function* listed(packs: readonly { id: string; header: Uint8Array }[]): Generator<IndexedPack> {
+  for (const { id, header } of packs) yield { id, blobs: parseHeader(header) ?? [] }
 }

@@ -21,6 +21,7 @@ import { addedParts, type LeftOut } from './config/added-parts.ts'
 import type { Catalogue } from './model/catalogue.ts'
 import type { RestoredEntry } from './model/entry.ts'
 import type { Backup } from './model/backup.ts'
+import type { DumpedTable } from './model/dumped-table.ts'
 import type { ExcludeTest } from './model/exclude-test.ts'
 import type { FilesSettings, Job, SourceSettings } from './model/job.ts'
 import type { DatabaseTargetSettings } from './model/databases.ts'
@@ -32,7 +33,7 @@ import type { RestoreOrder } from './model/service.ts'
 import type { Source, Target } from './model/source.ts'
 import type { Storage } from './model/storage.ts'
 import type { TreeIndexes } from './model/tree-index.ts'
-import type { Vault } from './model/vault.ts'
+import type { Cancel, Vault } from './model/vault.ts'
 import type { Deps, RunLog } from './operations/recorder.ts'
 import type { Openers } from './operations/run-jobs.ts'
 import { databaseOrder } from './operations/restore-order.ts'
@@ -117,6 +118,8 @@ export interface App extends AsyncDisposable, Telling {
   databasePoint(settings: DatabaseTargetSettings, from: string): Promise<PointTarget>
   /** A file that becomes an SQLite database, of a log that holds a copy. */
   filePoint(file: string, replace: boolean): Promise<LaneReplay>
+  /** What tables a backup of a database holds. */
+  dumpedTables(vault: Vault, backup: Backup, cancel: Cancel): Promise<DumpedTable[]>
   /** The log of the job's source, where it has one that can be followed. */
   laneSource(job: Job): Promise<LaneSource | undefined>
   /** The database is made if it is not there. */
@@ -285,6 +288,13 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     testExclusion: async (rules, how) => (await import('./sources/files/exclude-test.ts')).testExclusion(rules, how),
     filesTarget,
     databaseTarget,
+    async dumpedTables(vault, { id, source }, cancel) {
+      const { dumpedTables } = await import('./sources/dumped-tables.ts')
+      return dumpedTables(source, {
+        entries: () => vault.entries(id, cancel),
+        open: (want) => vault.open(id, { want, ...cancel }),
+      })
+    },
     clusterPoint,
     databasePoint,
     filePoint,

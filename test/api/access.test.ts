@@ -67,6 +67,7 @@ const TABLE: Record<RouteKey, Access> = {
   'GET /api/v1/backups/{id}/preview': 'restore',
   'GET /api/v1/backups/{id}/download': 'restore',
   'GET /api/v1/backups/{id}/diff': 'read',
+  'GET /api/v1/backups/{id}/tables': 'read',
   'GET /api/v1/search': 'read',
   'POST /api/v1/restores/plan': 'restore',
   'POST /api/v1/restores': 'restore',

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { noPostgres, PASSWORD, startPostgres } from '../servers/postgres.ts'
 import { BUCKET, noVersitygw, startVersitygw } from '../servers/s3-servers.ts'
+import { violations } from '../support/axe.ts'
 import { firstAccount, noChromium, openBrowser, picture, startServer, visit } from '../support/browser.ts'
 import { scratch } from '../support/holdfast.ts'
 
@@ -27,7 +28,7 @@ test(
     postgres.sql('postgres', 'create database other')
     postgres.sql(
       'shop',
-      "create table orders (id int primary key, note text); insert into orders select i, 'n' || i from generate_series(1, 500) i",
+      "create table orders (id int primary key, note text); insert into orders select i, 'n' || i from generate_series(1, 500) i; create table bills (id int primary key); insert into bills values (7)",
     )
     const server = await startServer(scratch(t, 'servers'))
     t.after(async () => server.stop())
@@ -91,6 +92,26 @@ test(
     await page.getByRole('heading', { name: 'Restore · shop' }).waitFor()
     await page.getByRole('heading', { name: /Good|Warnings/ }).waitFor({ timeout: 60_000 })
     assert.equal(postgres.sql('shop_back', 'select count(*) from orders'), '500')
+
+    // One table goes into the place of what became of it, which is kept.
+    postgres.sql('shop', 'truncate orders; update bills set id = 8')
+    await page.goto(`${server.url}/jobs/shop?tab=backups`)
+    await page.getByRole('table').getByRole('link').first().click()
+    await page.getByRole('row', { name: /public\.orders 500/ }).waitFor()
+    await page.getByLabel('Find a table').fill('orders')
+    await page.getByRole('checkbox', { name: 'Choose public.orders' }).check()
+    await picture(page, 'backup-tables')
+    assert.deepEqual(await violations(page), [])
+    await page.getByRole('button', { name: 'Restore 1 table…' }).click()
+    await page.getByLabel('Name of the database').fill('shop')
+    await page.getByLabel('Put it in the place of what is there').check()
+    await page.getByRole('button', { name: 'Look first' }).click()
+    await page.getByText('Nothing stands in the way.').waitFor()
+    await page.getByRole('button', { name: 'Restore', exact: true }).click()
+    await page.getByRole('heading', { name: 'Restore · shop' }).waitFor()
+    await page.getByRole('heading', { name: /Good|Warnings/ }).waitFor({ timeout: 60_000 })
+    assert.equal(postgres.sql('shop', 'select count(*) from orders'), '500')
+    assert.equal(postgres.sql('shop', 'select id from bills'), '8')
     // The second one finds the vault full, and its page says so.
     await page.goto(`${server.url}/vaults/offsite`)
     await page.getByRole('row', { name: /shop/ }).first().waitFor()

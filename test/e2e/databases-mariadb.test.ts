@@ -51,6 +51,8 @@ test(
     )
     const about = JSON.parse((await hf.run(['dump', 'latest', 'shop/database.json', '--vault', './vault'])).stdout)
     assert.equal(about.binlog.gtid, gtid)
+    const tables = (await hf.run(['ls', 'latest', '--tables', '--vault', './vault'])).stdout
+    assert.match(tables, /shop +customers +\d+ +[\d.]+ \w+\nshop +empty_one +0 +0 B\nshop +odd `na\/me\. +[1-9]/)
 
     const restore = ['restore', 'latest', '--vault', './vault', ...at(), '--database', 'copy']
     const plan = await hf.run([...restore, '--dry-run'], { env })

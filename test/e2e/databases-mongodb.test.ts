@@ -59,6 +59,8 @@ test('driver:mongodb: a database comes back whole, renamed and by collection, by
   const backup = await hf.run(['backup', ...at(), '--out', './vault', '--json'])
   assert.equal(backup.code, 0, backup.stderr)
   assert.match(backup.stdout + backup.stderr, /as of the moments in which it was read/)
+  const tables = (await hf.run(['ls', 'latest', '--tables', '--vault', './vault'])).stdout
+  assert.match(tables, /shop +empty +0 +0 B\n(.*\n)*shop +orders +5000 +1\.\d+ MiB\n/)
   const restore = ['restore', 'latest', '--vault', './vault', ...at()]
   assert.match((await hf.run([...restore, '--database', 'copy'])).stderr, /several databases in this backup/)
   const plan = await hf.run([...restore, '--database', 'copy', '--from-database', 'shop', '--dry-run'])

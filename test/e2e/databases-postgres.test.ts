@@ -5,7 +5,7 @@ import { chmodSync, copyFileSync, globSync, mkdirSync, readdirSync, rmSync, writ
 import { basename, dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { noPostgres, PASSWORD, startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { holdfast, scratch, summary } from '../support/holdfast.ts'
+import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
 
 const skip = noPostgres ?? false
 let server: PostgresServer
@@ -48,6 +48,10 @@ test(
     const backup = await hf.run(['backup', ...at(), '--database', 'shop', '--out', './vault', '--json'], { env })
     assert.equal(backup.code, 0, backup.stderr)
     assert.ok(!(backup.stdout + backup.stderr).includes(PASSWORD))
+    const tables = lines((await hf.run(['ls', 'latest', '--tables', '--vault', './vault', '--json'])).stdout)
+    const orders = tables.find(({ name }) => name === 'public.orders')
+    assert.deepEqual([orders?.['database'], orders?.['rows']], ['shop', 20_000])
+    assert.ok(Number(orders?.['bytes']) > 100_000)
     const restore = ['restore', 'latest', '--vault', './vault', ...at(), '--database', 'copy']
     assert.equal((await hf.run([...restore, '--dry-run'], { env })).code, 0)
     const done = await hf.run(restore, { env })

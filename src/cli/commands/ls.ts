@@ -1,20 +1,32 @@
 import type { Command } from 'commander'
 import { displayPath } from '../../base/paths.ts'
+import { formatSize } from '../../base/units.ts'
+import type { Backup } from '../../model/backup.ts'
 import type { Entry } from '../../model/entry.ts'
+import type { Vault } from '../../model/vault.ts'
 import type { Context } from '../context.ts'
 import { modeText } from '../entry-text.ts'
 import { entryJson } from '../entry-text.ts'
+import { table } from '../output.ts'
 import { findBackup, withFilter, type VaultOptions } from '../vault-options.ts'
+
+interface LsOptions extends VaultOptions {
+  long?: boolean
+  recursive: boolean
+  tables?: boolean
+}
 
 export function register(program: Command, context: Context): void {
   withFilter(program.command('ls').description('list the files of a backup'))
     .argument('[backup]', 'id, latest, or ID:/sub/path', 'latest')
     .option('-l, --long', 'with mode, owner, size and time')
     .option('--no-recursive', 'only what is directly in the folder')
-    .action(async (reference: string, options: VaultOptions & { long?: boolean; recursive: boolean }) => {
+    .option('--tables', 'of a database: its tables, with rows and sizes')
+    .action(async (reference: string, options: LsOptions) => {
       const { vault, backup, under } = await findBackup(context, reference, options)
       const { out, signal } = context
       out.line({ message_type: 'snapshot', id: backup.id, job: backup.job, time: backup.time, paths: backup.paths })
+      if (options.tables === true) return listTables(context, vault, backup)
       const depth = under === undefined ? 1 : under.split('/').length + 1
       for await (const entry of vault.entries(backup.id, { signal, ...(under !== undefined && { under }) })) {
         if (!options.recursive && entry.path.split('/').length > depth) continue
@@ -22,6 +34,22 @@ export function register(program: Command, context: Context): void {
         else process.stdout.write(`${options.long === true ? longLine(entry) : `/${displayPath(entry.path)}`}\n`)
       }
     })
+}
+
+async function listTables(context: Context, vault: Vault, backup: Backup): Promise<void> {
+  const { out, signal } = context
+  const app = await context.app()
+  const found = await app.dumpedTables(vault, backup, { signal })
+  for (const one of found) out.line({ message_type: 'table', ...one })
+  if (out.json) return
+  if (found.length === 0) out.note('its tables are not known before a server works on it')
+  const rows = found.map(({ database, name, rows: count, bytes }) => [
+    database,
+    name,
+    count === undefined ? '' : String(count),
+    bytes === undefined ? '' : formatSize(bytes),
+  ])
+  if (found.length > 0) process.stdout.write(`${table(['DATABASE', 'TABLE', 'ROWS', 'SIZE'], rows, [2, 3])}\n`)
 }
 
 function longLine(entry: Entry): string {

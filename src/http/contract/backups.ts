@@ -146,6 +146,24 @@ export const backupRoutes = {
       next: z.string().optional(),
     }),
   }),
+  'GET /api/v1/backups/{id}/tables': route({
+    access: 'read',
+    summary: 'The tables of a backup of a database, with rows and sizes',
+    params: byId,
+    query: z.object(inVault),
+    answer: z.strictObject({
+      items: z
+        .array(
+          z.strictObject({
+            database: z.string(),
+            name: z.string().describe('As `paths` of a restore takes it.'),
+            rows: z.number().int().optional(),
+            bytes: z.number().optional(),
+          }),
+        )
+        .describe('None of a physical backup.'),
+    }),
+  }),
   'GET /api/v1/backups/{id}/preview': route({
     access: 'restore',
     summary: 'The beginning of a file',

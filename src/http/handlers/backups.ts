@@ -133,6 +133,11 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
         ...(found.next && { next: Buffer.from(JSON.stringify(found.next)).toString('base64url') }),
       }
     },
+    async 'GET /api/v1/backups/{id}/tables'({ params, query, signal }) {
+      const backup = find(params.id, query.vault)
+      const vault = await open(backup)
+      return { items: await app.dumpedTables(vault, backup, { signal }) }
+    },
     async 'GET /api/v1/backups/{id}/preview'({ params, query, request, response, signal, audit }) {
       const backup = find(params.id, query.vault)
       audit({ path: displayPath(query.path), vault: backup.vault })

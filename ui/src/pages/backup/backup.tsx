@@ -19,13 +19,19 @@ import { number } from '../../app/language.ts'
 import { text as jobText } from '../job/text.ts'
 import { Browser } from './browser.tsx'
 import { Compare } from './compare.tsx'
+import { hasTables, Tables } from './tables.tsx'
 import { text } from './text.ts'
 import './backup.css'
 import { newKey } from '../../app/new-key.ts'
 
 export type BackupFull = Answer<'GET /api/v1/backups/{id}'>
 
-const TABS = ['files', 'diff', 'about'] as const
+const TABS = ['tables', 'files', 'diff', 'about'] as const
+
+const ROUTES = { tables: '/tables', files: '/tree?path=', diff: '/diff?with=', about: '' }
+
+/** Links into a backup name a folder, and no tab. */
+const inFolder = (): boolean => place.value.query.has('path') || place.value.query.has('q')
 
 export function Page({ params }: PageProps) {
   const id = params['id'] ?? ''
@@ -47,8 +53,10 @@ function BackupView({ backup, reload }: { backup: BackupFull; reload: () => void
   const t = text.value
   const removing = useSignal(false)
   const { id, job, vault, hold } = backup
-  const tabs = TABS.map((tab) => [tab, t.tabs[tab]] as const)
-  const tab = TABS.find((one) => one === place.value.query.get('tab')) ?? 'files'
+  const tabs = TABS.filter((tab) => tab !== 'tables' || hasTables(backup)).map((tab) => [tab, t.tabs[tab]] as const)
+  const tab =
+    tabs.find(([one]) => one === place.value.query.get('tab'))?.[0] ??
+    (inFolder() || !hasTables(backup) ? 'files' : 'tables')
 
   const attempt = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -125,12 +133,13 @@ function BackupView({ backup, reload }: { backup: BackupFull; reload: () => void
       <nav class="below-s">
         <BackupTabs tabs={tabs} tab={tab} vault={vault} />
       </nav>
+      {tab === 'tables' && <Tables backup={backup} />}
       {tab === 'files' && <Browser backup={backup} />}
       {tab === 'diff' && <Compare backup={backup} />}
       {tab === 'about' && <About backup={backup} />}
       <Twin
-        cli={`holdfast ${tab === 'diff' ? 'diff' : 'ls'} ${quoted(id)} --vault ${quoted(vault)}`}
-        http={`GET /api/v1/backups/${id}${tab === 'files' ? '/tree?path=' : tab === 'diff' ? '/diff?with=' : ''}`}
+        cli={`holdfast ${tab === 'diff' ? 'diff' : 'ls'} ${quoted(id)} --vault ${quoted(vault)}${tab === 'tables' ? ' --tables' : ''}`}
+        http={`GET /api/v1/backups/${id}${ROUTES[tab]}`}
       />
       {removing.value && (
         <Confirm

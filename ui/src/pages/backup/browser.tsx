@@ -24,6 +24,8 @@ export function Browser({ backup }: { backup: BackupFull }) {
   const { id, vault } = backup
   const path = place.value.query.get('path') ?? ''
   const q = place.value.query.get('q') ?? ''
+  /** Of a database the first tab is another. */
+  const here = { vault, tab: place.value.query.get('tab') ?? undefined }
   const chosen = useSignal<ReadonlyMap<string, Item>>(new Map())
   const looked = useSignal<Item | undefined>(undefined)
   const restoring = useSignal(false)
@@ -49,7 +51,7 @@ export function Browser({ backup }: { backup: BackupFull }) {
   const open = (item: Item): void => {
     if (item.kind === 'dir') {
       looked.value = undefined
-      go(to(place.value.path, { vault, path: item.path }))
+      go(to(place.value.path, { ...here, path: item.path }))
     } else looked.value = item
   }
   const all = items.items ?? []
@@ -57,7 +59,7 @@ export function Browser({ backup }: { backup: BackupFull }) {
   return (
     <div class="browse">
       <Panel
-        title={<Crumbs path={path} vault={vault} />}
+        title={<Crumbs path={path} here={here} />}
         actions={
           <input
             class="input find-in"
@@ -164,16 +166,18 @@ export function Browser({ backup }: { backup: BackupFull }) {
   )
 }
 
-function Crumbs({ path, vault }: { path: string; vault: string }) {
+function Crumbs({ path, here }: { path: string; here: { vault: string; tab: string | undefined } }) {
   const absolute = path.startsWith('/')
   const parts = path.split('/').filter((part) => part !== '')
   return (
     <span class="crumbs">
-      <a href={to(place.value.path, { vault })}>{text.value.root}</a>
+      <a href={to(place.value.path, here)}>{text.value.root}</a>
       {parts.map((part, at) => (
         <span key={at}>
           {' / '}
-          <a href={to(place.value.path, { vault, path: `${absolute ? '/' : ''}${parts.slice(0, at + 1).join('/')}` })}>
+          <a
+            href={to(place.value.path, { ...here, path: `${absolute ? '/' : ''}${parts.slice(0, at + 1).join('/')}` })}
+          >
             {part}
           </a>
         </span>

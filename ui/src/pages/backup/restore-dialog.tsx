@@ -31,6 +31,9 @@ const text = words({
     user: 'User',
     password: 'Password',
     other: 'Another server',
+    aside: 'Put it in the place of what is there',
+    asideHint: 'What is there now is renamed and kept.',
+    asideFile: 'The file that is there is replaced.',
     overwrite: 'What is there already',
     modes: { never: 'Keep', 'if-newer': 'If older', 'if-changed': 'If different', always: 'Replace' },
     remove: 'Remove what the backup does not have',
@@ -68,6 +71,9 @@ const text = words({
     user: 'Benutzer',
     password: 'Passwort',
     other: 'Ein anderer Server',
+    aside: 'An die Stelle dessen setzen, was dort ist',
+    asideHint: 'Was jetzt dort ist, wird umbenannt und behalten.',
+    asideFile: 'Die Datei, die dort ist, wird ersetzt.',
     overwrite: 'Was schon da ist',
     modes: { never: 'Behalten', 'if-newer': 'Wenn älter', 'if-changed': 'Wenn anders', always: 'Ersetzen' },
     remove: 'Entfernen, was die Sicherung nicht hat',
@@ -100,10 +106,13 @@ type Place = 'folder' | 'original' | 'database'
 export function RestoreDialog({
   backup,
   paths,
+  from,
   onClose,
 }: {
   backup: BackupFull
   paths: string[]
+  /** Tables of this database. */
+  from?: string | undefined
   onClose: () => void
 }) {
   const isDatabase = !['files', 'command'].includes(backup.source)
@@ -111,7 +120,8 @@ export function RestoreDialog({
     <RestoreForm
       title={text.value.title(paths.length)}
       source={backup.source}
-      places={isDatabase ? ['database', 'folder'] : ['folder', 'original']}
+      places={from !== undefined ? ['database'] : isDatabase ? ['database', 'folder'] : ['folder', 'original']}
+      from={from}
       original={backup.paths}
       wanted={{ backup: backup.id, vault: backup.vault, paths }}
       onClose={onClose}
@@ -125,6 +135,7 @@ export function RestoreForm({
   source,
   places,
   original = [],
+  from = '',
   wanted,
   onClose,
 }: {
@@ -132,6 +143,7 @@ export function RestoreForm({
   source: string
   places: readonly [Place, ...Place[]]
   original?: readonly string[]
+  from?: string | undefined
   wanted: Pick<RestoreBody, 'backup' | 'vault' | 'paths' | 'job' | 'at' | 'before'>
   onClose: () => void
 }) {
@@ -139,10 +151,11 @@ export function RestoreForm({
   const isMoment = wanted.backup === undefined
   const where = useSignal<Place>(places[0])
   const folder = useSignal('')
-  const database = useSignal({ database: '', host: '', port: '', user: '', password: '', file: '', from: '' })
+  const database = useSignal({ database: '', host: '', port: '', user: '', password: '', file: '', from })
   const elsewhere = useSignal(false)
   const overwrite = useSignal<(typeof MODES)[number]>('never')
   const remove = useSignal(false)
+  const aside = useSignal(false)
   const plan = useSignal<Plan | undefined>(undefined)
   const error = useSignal<ApiError | undefined>(undefined)
   const busy = useSignal<'plan' | 'start' | undefined>(undefined)
@@ -158,6 +171,7 @@ export function RestoreForm({
     ...wanted,
     to: target(),
     ...(where.value !== 'database' && !isMoment && { overwrite: overwrite.value }),
+    ...(where.value === 'database' && aside.value && { overwrite: 'always' as const }),
     ...(remove.value && { delete: true }),
   })
   // A plan is of what was asked then.
@@ -226,6 +240,14 @@ export function RestoreForm({
           onChange={(value) => (database.value = value)}
           elsewhere={elsewhere.value}
           onElsewhere={(on) => (elsewhere.value = on)}
+        />
+      )}
+      {where.value === 'database' && !isMoment && (
+        <Check
+          label={t.aside}
+          hint={source === 'sqlite' ? t.asideFile : t.asideHint}
+          value={aside.value}
+          onChange={(on) => (aside.value = on)}
         />
       )}
       {where.value !== 'database' && !isMoment && (

@@ -3,7 +3,14 @@ import { count, number, words } from '../../app/language.ts'
 export const text = words({
   en: {
     restore: 'Restore',
-    tabs: { files: 'Content', diff: 'Compare', about: 'About' },
+    tabs: { tables: 'Tables', files: 'Content', diff: 'Compare', about: 'About' },
+    tables: (n: number) => count(n, 'table', 'tables'),
+    noTables: 'Its tables are not known',
+    noTablesText: 'This is a copy of a whole server: which tables it has shows when a server works on it.',
+    findTable: 'Find a table',
+    goTables: (n: number) => (n === 0 ? 'Restore everything…' : `Restore ${count(n, 'table', 'tables')}…`),
+    database: 'Database',
+    rows: 'Rows',
     files: (n: number) => count(n, 'file', 'files'),
     prove: 'Prove',
     proveHint: 'Restore it to a scratch place and compare',
@@ -72,7 +79,15 @@ export const text = words({
   },
   de: {
     restore: 'Zurückholen',
-    tabs: { files: 'Inhalt', diff: 'Vergleichen', about: 'Angaben' },
+    tabs: { tables: 'Tabellen', files: 'Inhalt', diff: 'Vergleichen', about: 'Angaben' },
+    tables: (n: number) => count(n, 'Tabelle', 'Tabellen'),
+    noTables: 'Ihre Tabellen sind nicht bekannt',
+    noTablesText:
+      'Dies ist die Kopie eines ganzen Servers: Welche Tabellen er hat, zeigt sich, wenn ein Server darauf arbeitet.',
+    findTable: 'Eine Tabelle suchen',
+    goTables: (n: number) => (n === 0 ? 'Alles zurückholen…' : `${count(n, 'Tabelle', 'Tabellen')} zurückholen…`),
+    database: 'Datenbank',
+    rows: 'Zeilen',
     files: (n: number) => count(n, 'Datei', 'Dateien'),
     prove: 'Nachweisen',
     proveHint: 'Testweise zurückholen und vergleichen',

@@ -36,6 +36,8 @@ export interface PostgresSettings extends ServerSettings, DatabaseChoice, TableC
   method?: 'logical' | 'physical'
   slot?: string
   globals?: boolean
+  /** A hash of what each table holds, to which a proof compares what was restored. Reads every table once more. */
+  hashes?: boolean
   /** Connections that read at once. */
   parallel?: number
 }
@@ -46,6 +48,8 @@ export interface MysqlSettings extends ServerSettings, DatabaseChoice, TableChoi
   routines?: boolean
   /** Users and what they may do; true by default. */
   globals?: boolean
+  /** As for PostgreSQL. */
+  hashes?: boolean
   /** Connections that read at once. */
   parallel?: number
 }

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { mysqlTrial } from '../../src/sources/mysql/trial.ts'
 import { noMariadb, PASSWORD, startMariadb, type MariadbServer } from '../servers/mariadb.ts'
 import { TEST_CERTIFICATE } from '../support/localhost-certificate.ts'
+import { dumpFolder } from '../support/dump-folder.ts'
 import { holdfast, lines, scratch, summary, untilStored } from '../support/holdfast.ts'
 
 const skip = noMariadb ?? false
@@ -105,14 +107,25 @@ test(
   async (t) => {
     const dir = scratch(t, 'mariadb')
     const hf = holdfast(dir)
-    assert.equal((await hf.run(['backup', ...at(), '--database', 'shop', '--out', './vault'], { env })).code, 0)
+    writeFileSync(
+      join(dir, 'holdfast.yaml'),
+      `vaults: { v: { storage: ./vault, format: archive } }
+jobs: { shop: { source: { type: mysql, host: 127.0.0.1, port: ${server.port}, user: admin, password: ${PASSWORD}, databases: [shop], hashes: true }, vaults: [v] } }
+`,
+      { mode: 0o600 },
+    )
+    const backup = await hf.run(['backup', 'shop'])
+    assert.equal(backup.code, 0, backup.stderr)
     const closed = await hf.run(['verify', 'latest', '--vault', './vault', '--level', 'V3', '--scratch', dir])
     assert.match(closed.stdout, /another user, who may not enter/)
     chmodSync(dir, 0o711)
     const verify = ['verify', 'latest', '--vault', './vault', '--level', 'V5', '--json', '--scratch', dir, '--assert']
     const good = await hf.run([...verify, 'select count(*) = 12000 from orders'], { env })
     assert.equal(good.code, 0, good.stdout + good.stderr)
-    assert.match(good.stdout, /6 tables have the rows that they had/)
+    assert.match(
+      good.stdout,
+      /6 tables have the rows that they had in the snapshot; 5 of them the same values, by their hashes; \d+ parts of their schema are what they were/,
+    )
     const bad = await hf.run([...verify, 'select count(*) = 1 from orders'], { env })
     assert.equal(bad.code, 4)
     assert.match(bad.stdout, /does not hold/)
@@ -120,6 +133,23 @@ test(
       readdirSync(dir).filter((name) => name.startsWith('holdfast-verify')),
       [],
     )
+
+    await hf.run(['restore', 'latest', '--vault', './vault', '--to', './files'])
+    const tried = async (change: (path: string, bytes: Buffer) => Buffer): Promise<string> => {
+      const scratchDir = mkdtempSync(join(dir, 'trial-'))
+      const open = dumpFolder(join(dir, 'files'), change)
+      const [, content] = await mysqlTrial.run(open, { level: 'V4', assertions: [], scratchDir })
+      assert.deepEqual([content?.level, content?.ok], ['V4', false])
+      return content?.detail ?? ''
+    }
+    const changed = await tried((path, bytes) =>
+      /customers\/0.*sql$/.test(path) ? Buffer.from(bytes.toString('latin1').replace(/'[a-z]/, "'Z"), 'latin1') : bytes,
+    )
+    assert.match(changed, /^shop: customers holds other values than in the snapshot/)
+    const without = await tried((path, bytes) =>
+      path.endsWith('schema.json') ? Buffer.from(bytes.toString().replace('orders.fk', 'orders.other_fk')) : bytes,
+    )
+    assert.match(without, /^shop: the schema is not what it was: .*orders\.other_fk is missing/)
   },
 )
 

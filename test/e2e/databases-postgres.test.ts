@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, globSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
+import type { Shape } from '../../src/sources/shape.ts'
+import { postgresTrial } from '../../src/sources/postgres/trial.ts'
 import { noPostgres, PASSWORD, startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { dumpFolder } from '../support/dump-folder.ts'
 import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
 
 const skip = noPostgres ?? false
@@ -330,5 +333,70 @@ test(
     assert.equal(done.code, 0, done.stderr)
     assert.equal(server.sql('again', 'select count(*) from orders'), '20000')
     server.sql('postgres', 'drop database again')
+  },
+)
+
+test(
+  'driver:postgres: a proof finds values and definitions that are not those of the snapshot',
+  { skip },
+  async (t) => {
+    const dir = scratch(t, 'postgres')
+    chmodSync(dir, 0o711)
+    const hf = holdfast(dir)
+    server.sql('postgres', 'create database small')
+    server.sql(
+      'small',
+      `create type mood as enum ('good', 'bad'); create domain positive as int check (value > 0);
+       create table kept (id int generated always as identity primary key, what varchar(9) check (what in ('one', 'two')), feeling mood,
+         price money default 9, at timestamptz default '2026-03-15 14:03:20+02', few positive, twice int generated always as (few * 2) stored);
+       insert into kept (what, feeling, few) values ('one', 'good', 3), ('two', 'bad', 4); create index on kept (lower(what)) where what in ('one', 'two');
+       create table other (holdfast_row int unique, ref int references kept on delete cascade, raw bytea, f float4); insert into other values (1, 2, 'x', 0.1), (2, 2, null, 'nan');
+       create table bare (); insert into bare default values; alter table kept enable row level security; create policy p on kept using (few > 1);
+       create view seen as select what, few from kept; create sequence apart as smallint increment 3; alter table other drop column raw;
+       create function f(int) returns int language sql return $1 + 1; create extension hstore;
+       create function touch() returns trigger language plpgsql as 'begin return new; end'; create trigger touching before update on kept for each row execute function touch();
+       create table parted (day date) partition by range (day); create table parted_1 partition of parted for values from ('2026-01-01') to ('2026-02-01'); create index on parted (day)`,
+    )
+    writeFileSync(
+      join(dir, 'holdfast.yaml'),
+      `vaults: { v: { storage: ./vault, format: archive } }
+jobs: { small: { source: { type: postgres, host: 127.0.0.1, port: ${server.port}, user: admin, password: ${PASSWORD}, databases: [small], hashes: true }, vaults: [v] } }
+`,
+      { mode: 0o600 },
+    )
+    const backup = await hf.run(['backup', 'small'])
+    assert.equal(backup.code, 0, backup.stderr)
+    const good = await hf.run(['verify', 'latest', '--level', 'V4', '--scratch', dir])
+    assert.equal(good.code, 0, good.stdout + good.stderr)
+    assert.match(
+      good.stdout,
+      /4 of them the same values, by their hashes, \d\d parts of their schema are what they were/,
+    )
+
+    await hf.run(['restore', 'latest', '--to', './files'])
+    const tried = async (change: (path: string, bytes: Buffer) => Buffer): Promise<string> => {
+      const scratchDir = mkdtempSync(join(dir, 'trial-'))
+      const checks = await postgresTrial.run(dumpFolder(join(dir, 'files'), change), {
+        level: 'V4',
+        assertions: [],
+        scratchDir,
+      })
+      assert.deepEqual(
+        checks.map(({ level, ok }) => `${level} ${ok}`),
+        ['V3 true', 'V4 false'],
+      )
+      return checks[1]?.detail ?? ''
+    }
+    const swapped = await tried((path, bytes) =>
+      /kept.*copy$/.test(path) ? Buffer.from(bytes.toString().replace('good', 'bad')) : bytes,
+    )
+    assert.match(swapped, /^small: "public"\."kept" holds other values than in the snapshot/)
+    const without = await tried((path, bytes) => {
+      if (!path.endsWith('schema.json')) return bytes
+      const shape = JSON.parse(bytes.toString()) as Shape
+      return Buffer.from(JSON.stringify({ ...shape, things: [...shape.things, ['index', 'public.kept by_what', '']] }))
+    })
+    assert.match(without, /^small: the schema is not what it was: index public\.kept by_what is missing/)
+    server.sql('postgres', 'drop database small')
   },
 )

@@ -45,12 +45,12 @@ const postgres = settings({
   ...tables,
   schemas: texts('Patterns of schemas.').optional(),
   excludeSchemas: texts('Patterns of schemas that are left out.').optional(),
-  method: z
-    .enum(['logical', 'physical'])
-    .describe('Dumps, or base backups with WAL; physical works in a later version.')
-    .optional(),
+  method: z.enum(['logical', 'physical']).describe('Dumps, or copies of the whole cluster with its log.').optional(),
   slot: text('The replication slot of the physical method.').optional(),
   globals: flag('Roles and tablespaces too; true by default.').optional(),
+  hashes: flag(
+    'A hash of each table too, to which a proof (V4) compares what was restored; reads every table once more.',
+  ).optional(),
   parallel: z.number().int().min(1).max(32).describe('Connections that read at once; 2 by default.').optional(),
   programs,
 }).describe('PostgreSQL databases, each as of one snapshot.')
@@ -59,11 +59,12 @@ const mysql = settings({
   type: z.literal('mysql'),
   ...database,
   ...tables,
-  binlog: flag(
-    'Follow the binary log, for restores to a point in time; accepted, works in a later version.',
-  ).optional(),
+  binlog: flag('Follow the binary log, for restores to a point in time (MariaDB).').optional(),
   routines: flag('Stored routines, triggers and events too; true by default.').optional(),
   globals: flag('Users and what they may do too; true by default.').optional(),
+  hashes: flag(
+    'A hash of each table too, to which a proof (V4) compares what was restored; reads every table once more.',
+  ).optional(),
   parallel: z.number().int().min(1).max(32).describe('Connections that read at once; 2 by default.').optional(),
 }).describe('MySQL and MariaDB databases, all as of one moment.')
 

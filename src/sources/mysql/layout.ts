@@ -35,7 +35,16 @@ export type AboutMysql = z.output<typeof about>
 export const parseAbout = (bytes: Uint8Array, what: string): AboutMysql =>
   parseDescription(about, bytes, what, 'a MySQL or MariaDB database')
 
-const totals = z.object({ tables: z.array(z.object({ name: z.string(), rows: count })) })
+const totals = z.object({
+  tables: z.array(
+    z.object({
+      name: z.string(),
+      rows: count,
+      /** Where it was asked for: see hashOf. */
+      hash: z.string().optional(),
+    }),
+  ),
+})
 
 export type Totals = z.output<typeof totals>
 

@@ -9,7 +9,9 @@ import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../mode
 import { dumpFile, dumpFolder, dumpReading, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { folderName } from '../names.ts'
 import { readPieces } from '../pieces.ts'
+import { SHAPE, shapeOf } from '../shape.ts'
 import type { Connection } from './connection.ts'
+import { readHash, readThings, serverWord } from './content.ts'
 import { planDatabase, type DatabasePlan, type TablePiece } from './database-plan.ts'
 import { ABOUT, OBJECTS, SEQUENCES, TABLE, TABLES, TOTALS, TRIGGERS, USERS, type AboutMysql } from './layout.ts'
 import { positionOfGtids } from './gtid.ts'
@@ -100,6 +102,13 @@ async function read(settings: MysqlSettings, { signal, onWarning }: ReadOptions)
     yield dumpFolder(folder, mtime)
     yield file(ABOUT, jsonBytes(plan.about))
     if (plan.schema.objects.length > 0) yield file(OBJECTS, statementsText(plan.schema.objects))
+    const [first] = snapshot.connections as [Connection]
+    if (isWhole(settings)) {
+      const broken = new Set(plan.schema.brokenViews)
+      const things = await readThings(first, plan.about.database)
+      const whole = things.filter(([kind, name]) => !broken.has(kind === 'column' ? (name.split('.')[0] ?? '') : name))
+      yield file(SHAPE, jsonBytes(shapeOf(serverWord(first), whole)))
+    }
     if (plan.schema.sequences.length > 0) yield file(SEQUENCES, statementsText(plan.schema.sequences))
     yield dumpFolder(`${folder}/${TABLES}`, mtime)
     await using reading = readPieces(
@@ -126,8 +135,12 @@ async function read(settings: MysqlSettings, { signal, onWarning }: ReadOptions)
       for (const connection of snapshot.connections) connection.destroy()
       throw error
     }
-    const totals = plan.tables.map(({ table, pieces }) => ({ name: table.name, rows: rowsOf(pieces) }))
     await compareCounts(plan, snapshot)
+    const hashes = settings.hashes === true ? await hashesOf(plan, snapshot) : undefined
+    const totals = plan.tables.map(({ table: { name }, pieces }) => {
+      const hash = hashes?.get(name)
+      return { name, rows: rowsOf(pieces), ...(hash !== undefined && { hash }) }
+    })
     abouts.push({ ...plan.about, rows: totals.reduce((sum, { rows }) => sum + rows, 0) })
     yield file(TOTALS, jsonBytes({ tables: totals }))
   }
@@ -153,6 +166,25 @@ async function compareCounts({ about, tables }: DatabasePlan, { connections }: S
     if (Number(count) !== rowsOf(pieces))
       throw new AppError('source.incomplete', `${name} has ${count} rows, and ${rowsOf(pieces)} were read`)
   }
+}
+
+const isWhole = ({ tables, excludeTables, routines }: MysqlSettings): boolean =>
+  tables === undefined && excludeTables === undefined && routines !== false
+
+/** By the server, in the snapshot: what was read does not come into it. A table without transactions has moved on since. */
+async function hashesOf({ about, tables }: DatabasePlan, { connections }: Snapshot): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  const left = tables.filter(({ table, pieces }) => table.transactional && pieces.length > 0)
+  await Promise.all(
+    connections.map(async (connection) => {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        const hash = await readHash(connection, about.database, next.table)
+        if (hash === undefined) throw new AppError('source.incomplete', `${next.table.name} has no hash`)
+        found.set(next.table.name, hash)
+      }
+    }),
+  )
+  return found
 }
 
 async function check(settings: MysqlSettings, signal: AbortSignal | undefined): Promise<SourceCheck[]> {

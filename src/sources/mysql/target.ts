@@ -6,6 +6,7 @@ import type { Entry, RestoredEntry } from '../../model/entry.ts'
 import type { RestoreOutcome, Target, WriteTargetOptions } from '../../model/source.ts'
 import { folderName, matchesAny, nameOfFolder } from '../names.ts'
 import { bytesOf, contentOf, nameOf, noOutcome } from '../restored.ts'
+import { SHAPE } from '../shape.ts'
 import type { Connection } from './connection.ts'
 import {
   ABOUT,
@@ -146,6 +147,7 @@ class Restore {
       this.#totals = parseTotals(await bytesOf(entry), entry.path)
       return undefined
     }
+    if (name === SHAPE) return undefined
     if (entry.path === USERS) return this.#users(await bytesOf(entry))
     if (!this.#made) await this.#begin()
     this.#outcome.bytes += entry.size

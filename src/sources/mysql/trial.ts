@@ -3,16 +3,20 @@ import { AppError, isAppError } from '../../base/errors.ts'
 import type { PointTrial, PointTrialFrom, Reached } from '../../model/lane.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { OpenEntries, Trial, TrialCheck, TrialOptions } from '../../model/source.ts'
-import { bytesOf, nameOf, roundsOf, wanted } from '../restored.ts'
-import { ABOUT, parseAbout, type AboutMysql } from './layout.ts'
+import { bytesOf, folderOf, nameOf, roundsOf, wanted } from '../restored.ts'
+import { parseShape, SHAPE, shapeFault, shapeOf, type Shape } from '../shape.ts'
+import { readHash, readThings, serverWord } from './content.ts'
+import { ABOUT, parseAbout, parseTotals, TOTALS, type AboutMysql, type Totals } from './layout.ts'
 import type { Connection } from './connection.ts'
 import { mariadbReplay } from './replay.ts'
 import { startScratchServer } from './scratch-server.ts'
 import { connect, serverOf } from './server.ts'
+import { prepare } from './snapshot.ts'
 import { identifier, literal } from './sql-text.ts'
+import { describeTables } from './tables.ts'
 import { mysqlTarget } from './target.ts'
 
-const isAbout = (entry: Entry): boolean => entry.kind === 'file' && nameOf(entry) === ABOUT
+const isFigure = (entry: Entry): boolean => entry.kind === 'file' && [ABOUT, SHAPE, TOTALS].includes(nameOf(entry))
 
 /** Restores each database to a server of our own; the target itself compares rows. */
 export const mysqlTrial: Trial = { run: async (open, options) => (await run(open, options)).checks }
@@ -36,7 +40,19 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
   const { scratchDir, level, assertions, signal } = options
   const cancel = signal ? { signal } : {}
   const abouts: AboutMysql[] = []
-  for await (const entry of wanted(open, isAbout)) abouts.push(parseAbout(await bytesOf(entry), entry.path))
+  const figures: Figures[] = []
+  const byFolder = new Map<string, Figures>()
+  for await (const entry of wanted(open, isFigure)) {
+    const bytes = await bytesOf(entry)
+    const its = byFolder.get(folderOf(entry)) ?? {}
+    byFolder.set(folderOf(entry), its)
+    if (nameOf(entry) === SHAPE) its.shape = parseShape(bytes, entry.path)
+    else if (nameOf(entry) === TOTALS) its.totals = parseTotals(bytes, entry.path)
+    else {
+      abouts.push(parseAbout(bytes, entry.path))
+      figures.push(its)
+    }
+  }
   if (abouts.some(({ flavour }) => flavour === 'mysql'))
     return untried('the backup is of MySQL, and a scratch server can only be one of MariaDB')
   // The server runs as another user, who has to come through.
@@ -72,8 +88,16 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
   if (level === 'V3') return tried
   await using connection = await connect(await serverOf(settings), signal)
   const rows = `${tables} tables have the rows that they had in the snapshot`
-  if (reached === undefined) checks.push({ level: 'V4', ok: true, detail: rows })
-  else {
+  if (reached === undefined) {
+    const more: string[] = []
+    for (const [index, { database }] of abouts.entries()) {
+      const fault = await compare(connection, database, figures[index] ?? {}, more)
+      if (fault === undefined) continue
+      checks.push({ level: 'V4', ok: false, detail: `${database}: ${fault}` })
+      return tried
+    }
+    checks.push({ level: 'V4', ok: true, detail: [rows, ...more].join('; ') })
+  } else {
     const { fault, count } = await checkTables(connection, abouts)
     checks.push({
       level: 'V4',
@@ -104,6 +128,39 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
     detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
   })
   return tried
+}
+
+/** Of one database. */
+interface Figures {
+  shape?: Shape
+  totals?: Totals
+}
+
+/** What is not as it was in the snapshot. `same` is told what is. */
+async function compare(
+  connection: Connection,
+  database: string,
+  { shape, totals }: Figures,
+  same: string[],
+): Promise<string | undefined> {
+  const hashed = (totals?.tables ?? []).flatMap(({ name, hash }) => (hash === undefined ? [] : [{ name, hash }]))
+  await prepare(connection)
+  const tables = await describeTables(
+    connection,
+    database,
+    hashed.map(({ name }) => name),
+  )
+  for (const { name, hash } of hashed) {
+    const table = tables.find((one) => one.name === name)
+    if (table === undefined || (await readHash(connection, database, table)) !== hash)
+      return `${name} holds other values than in the snapshot`
+  }
+  if (hashed.length > 0) same.push(`${hashed.length} of them the same values, by their hashes`)
+  if (shape === undefined) return undefined
+  const fault = shapeFault(shape, shapeOf(serverWord(connection), await readThings(connection, database)))
+  if (fault !== undefined) return `the schema is not what it was: ${fault}`
+  same.push(`${shape.things.length} parts of their schema are what they were`)
+  return undefined
 }
 
 /** The log may have made and dropped tables: those that are there. */

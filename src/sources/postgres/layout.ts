@@ -46,7 +46,17 @@ export type AboutPostgres = z.output<typeof about>
 export const parseAbout = (bytes: Uint8Array, what: string): AboutPostgres =>
   parseDescription(about, bytes, what, 'a PostgreSQL database')
 
-const totals = z.object({ tables: z.array(z.object({ schema: z.string(), name: z.string(), rows: count })) })
+const totals = z.object({
+  tables: z.array(
+    z.object({
+      schema: z.string(),
+      name: z.string(),
+      rows: count,
+      /** Where it was asked for: see hashOf. */
+      hash: z.string().optional(),
+    }),
+  ),
+})
 
 export type Totals = z.output<typeof totals>
 

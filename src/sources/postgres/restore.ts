@@ -37,7 +37,7 @@ import { rowLoader, type RowLoader } from './loading.ts'
 import { preparePart, type PartPlan } from './part.ts'
 import { openSession, type Session } from './session.ts'
 import { databaseExists } from './snapshot.ts'
-import { countOf, exactly } from './tables.ts'
+import { countOf, withColumns } from './tables.ts'
 
 const MAINTENANCE = 'postgres'
 const CONNECTIONS = 2
@@ -251,7 +251,7 @@ class PostgresRestore implements Restore {
     this.#outcome.bytes += entry.size
     if (this.#dryRun) return
     if (this.#loader === undefined) throw new AppError('backup.damaged', `${entry.path} stands without its definition`)
-    const statement = `COPY ${exactly(table)} (${table.columns.map(identifier).join(', ')}) FROM STDIN`
+    const statement = `COPY ${withColumns(table)} FROM STDIN`
     await this.#loader.load(statement, entry, this.#options.onBytes)
   }
 

@@ -17,6 +17,8 @@ export interface Snapshot extends AsyncDisposable {
   largeObjects: boolean
   /** Sessions that see it. */
   readers: Session[]
+  /** Of the session that holds it. */
+  ask: Session['ask']
 }
 
 const BEGIN = 'begin isolation level repeatable read read only;'
@@ -69,6 +71,7 @@ export async function openSnapshot(
       args: chosen.args,
       largeObjects: large === '1' && settings.tables === undefined,
       readers: sessions.slice(1),
+      ask: async (statements) => holder.ask(statements),
       about: {
         holdfast: 'postgres',
         version: 2,

@@ -11,16 +11,9 @@ import type { ReadOptions, Source, SourceCheck, SourceReading } from '../../mode
 import { dumpFile, dumpFolder, dumpReading, dumpStream, jsonBytes, timestampOf } from '../dump-reading.ts'
 import { folderName, matches } from '../names.ts'
 import { readPieces, type Piece } from '../pieces.ts'
-import {
-  anyPsql,
-  identifier,
-  programsFor,
-  serverOf,
-  sql,
-  type Programs,
-  type Server,
-  type SqlOptions,
-} from './connect.ts'
+import { SHAPE, shapeOf } from '../shape.ts'
+import { anyPsql, programsFor, serverOf, sql, type Programs, type Server, type SqlOptions } from './connect.ts'
+import { hashOf, parseThings, serverWord, TEXTS, THINGS } from './content.ts'
 import { readableDump } from './dump-check.ts'
 import {
   ABOUT,
@@ -36,7 +29,7 @@ import {
 } from './layout.ts'
 import { openSnapshot } from './snapshot.ts'
 import type { Session } from './session.ts'
-import { copyOf, countOf, exactly, rangesOf, type Relation } from './tables.ts'
+import { copyOf, countOf, exactly, rangesOf, withColumns, type Relation } from './tables.ts'
 
 const MAINTENANCE = 'postgres'
 const IDLE = '30m'
@@ -172,6 +165,15 @@ async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptio
         '--exclude-table-data=*.*',
       ])
     yield dumpFile(`${folder}/${ROWS}`, mtime, Buffer.from(rowsScript(about.encoding, tables)))
+    // Of some tables alone the dump brings what it takes them, which is not said anywhere.
+    if (isWhole(settings)) {
+      const [line = ''] = await snapshot.ask(`${TEXTS(true)} ${THINGS}`)
+      yield dumpFile(
+        `${folder}/${SHAPE}`,
+        mtime,
+        jsonBytes(shapeOf(serverWord(about.serverVersion), parseThings(line))),
+      )
+    }
     yield dumpFolder(`${folder}/${TABLES}`, mtime)
     let index = 0
     try {
@@ -188,8 +190,12 @@ async function read(settings: PostgresSettings, { signal, onWarning }: ReadOptio
       await snapshot[Symbol.asyncDispose]()
       throw error
     }
-    const totals = read.map(({ table: { schema, name: of }, pieces }) => ({ schema, name: of, rows: rowsOf(pieces) }))
     await compareCounts(read, readers[0] as Session)
+    const hashes = settings.hashes === true ? await hashesOf(read, readers) : undefined
+    const totals = read.map(({ table, pieces }) => {
+      const hash = hashes?.get(table)
+      return { schema: table.schema, name: table.name, rows: rowsOf(pieces), ...(hash !== undefined && { hash }) }
+    })
     abouts.push({ ...about, tables: totals.length, rows: totals.reduce((sum, { rows }) => sum + rows, 0) })
     yield dumpFile(`${folder}/${TOTALS}`, mtime, jsonBytes({ tables: totals }))
   }
@@ -222,7 +228,7 @@ function rowsScript(encoding: string, tables: readonly Relation[]): string {
   const lines = tables.map((table) => {
     const path = `${TABLES}/${tableFolder(table)}/`.replaceAll("'", String.raw`'\''`)
     const program = `cat '${path}'*.copy`.replaceAll("'", "''")
-    return `\\copy ${exactly(table)} (${table.columns.map(identifier).join(', ')}) from program '${program}'\n`
+    return `\\copy ${withColumns(table)} from program '${program}'\n`
   })
   return `\\set ON_ERROR_STOP 1\n\\encoding ${encoding}\n${lines.join('')}`
 }
@@ -256,6 +262,29 @@ async function compareCounts(
     if (Number(count) !== rowsOf(pieces))
       throw new AppError('source.incomplete', `${exactly(table)} has ${count} rows, and ${rowsOf(pieces)} were read`)
   }
+}
+
+const isWhole = ({ tables, excludeTables, schemas, excludeSchemas }: PostgresSettings): boolean =>
+  [tables, excludeTables, schemas, excludeSchemas].every((one) => one === undefined)
+
+/** By the server, in the snapshot: what was read does not come into it. */
+async function hashesOf(
+  read: readonly { table: Relation }[],
+  readers: readonly Session[],
+): Promise<Map<Relation, string>> {
+  const found = new Map<Relation, string>()
+  const left = read.map(({ table }) => table)
+  await Promise.all(
+    readers.map(async (session) => {
+      await session.ask(TEXTS(true))
+      for (let table = left.shift(); table !== undefined; table = left.shift()) {
+        const [hash] = await session.ask(hashOf(table))
+        if (hash === undefined) throw new AppError('source.incomplete', `${exactly(table)} has no hash`)
+        found.set(table, hash)
+      }
+    }),
+  )
+  return found
 }
 
 async function check(settings: PostgresSettings, signal: AbortSignal | undefined): Promise<SourceCheck[]> {

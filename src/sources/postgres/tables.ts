@@ -116,12 +116,16 @@ export function rangesOf({ pages }: Relation, version: number): { from?: number;
 
 export function copyOf(table: Relation, { from, below }: { from?: number; below?: number }): string {
   const columns = table.columns.map(identifier).join(', ')
-  if (from === undefined && below === undefined) return `COPY ${exactly(table)} (${columns}) TO STDOUT`
+  if (from === undefined && below === undefined) return `COPY ${withColumns(table)} TO STDOUT`
   const where = [
     ...(from === undefined ? [] : [`ctid >= '(${from},0)'`]),
     ...(below === undefined ? [] : [`ctid < '(${below},0)'`]),
   ]
   return `COPY (SELECT ${columns} FROM ONLY ${exactly(table)} WHERE ${where.join(' AND ')}) TO STDOUT`
 }
+
+/** For COPY, which takes no empty list: a table may have no columns, or computed ones only. */
+export const withColumns = (table: TableName & { columns: readonly string[] }): string =>
+  table.columns.length === 0 ? exactly(table) : `${exactly(table)} (${table.columns.map(identifier).join(', ')})`
 
 export const countOf = (table: TableName): string => `select count(*) from only ${exactly(table)};`

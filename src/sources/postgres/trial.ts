@@ -2,9 +2,13 @@ import { chmodSync } from 'node:fs'
 import { isAppError } from '../../base/errors.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { OpenEntries, Trial, TrialCheck, TrialOptions } from '../../model/source.ts'
-import { bytesOf, nameOf, roundsOf, wanted } from '../restored.ts'
+import { bytesOf, folderOf, nameOf, roundsOf, wanted } from '../restored.ts'
+import { parseShape, SHAPE, shapeFault, shapeOf, type Shape } from '../shape.ts'
 import { serverOf, sql } from './connect.ts'
-import { ABOUT, GLOBALS, parseAbout, type AboutPostgres } from './layout.ts'
+import { hashOf, parseThings, serverWord, TEXTS, THINGS } from './content.ts'
+import { ABOUT, GLOBALS, parseAbout, parseTotals, TOTALS, type AboutPostgres, type Totals } from './layout.ts'
+import { openSession, type Session } from './session.ts'
+import { exactly } from './tables.ts'
 import { startScratchCluster } from './scratch-server.ts'
 import { postgresTarget } from './target.ts'
 
@@ -17,12 +21,26 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
   const { scratchDir, level, assertions, signal } = options
   const cancel = signal ? { signal } : {}
   const abouts: AboutPostgres[] = []
+  const figures = new Map<string, Figures>()
   let roles = false
   const described = (entry: Entry): boolean =>
-    entry.kind === 'file' && (nameOf(entry) === ABOUT || entry.path === GLOBALS)
+    entry.kind === 'file' && ([ABOUT, SHAPE, TOTALS].includes(nameOf(entry)) || entry.path === GLOBALS)
+  const folders: string[] = []
   for await (const entry of wanted(open, described)) {
-    if (entry.path === GLOBALS) roles = true
-    else abouts.push(parseAbout(await bytesOf(entry), entry.path))
+    if (entry.path === GLOBALS) {
+      roles = true
+      continue
+    }
+    const bytes = await bytesOf(entry)
+    const folder = folderOf(entry)
+    const its = figures.get(folder) ?? {}
+    figures.set(folder, its)
+    if (nameOf(entry) === SHAPE) its.shape = parseShape(bytes, entry.path)
+    else if (nameOf(entry) === TOTALS) its.totals = parseTotals(bytes, entry.path)
+    else {
+      abouts.push(parseAbout(bytes, entry.path))
+      folders.push(folder)
+    }
   }
   const version = Math.max(0, ...abouts.map(({ serverVersion }) => serverVersion))
   // The server runs as another user, who has to come through.
@@ -62,7 +80,20 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     },
   ]
   if (level === 'V3') return checks
-  checks.push({ level: 'V4', ok: true, detail: `${tables} tables have the rows that they had in the snapshot` })
+  const more: string[] = []
+  for (const [index, { database }] of abouts.entries()) {
+    const its = figures.get(folders[index] ?? '') ?? {}
+    await using session = openSession({
+      psql: `${cluster.programs}/psql`,
+      server: await serverOf(server),
+      database: database === 'postgres' ? 'postgres_of_the_backup' : database,
+      ...cancel,
+    })
+    const fault = await compare(session, its, more)
+    if (fault !== undefined) return [...checks, { level: 'V4', ok: false, detail: `${database}: ${fault}` }]
+  }
+  const same = more.length === 0 ? '' : `; ${more.join(', ')}`
+  checks.push({ level: 'V4', ok: true, detail: `${tables} tables have the rows that they had in the snapshot${same}` })
   if (level === 'V4') return checks
   if (assertions.length === 0)
     return [...checks, { level: 'V5', ok: false, detail: 'no assertion was given', untried: true }]
@@ -87,4 +118,27 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
     detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
   })
   return checks
+}
+
+/** Of one database, by the folder that it has in the backup. */
+interface Figures {
+  shape?: Shape
+  totals?: Totals
+}
+
+/** What is not as it was in the snapshot. `same` is told what is. */
+async function compare(session: Session, { shape, totals }: Figures, same: string[]): Promise<string | undefined> {
+  await session.ask(TEXTS(false))
+  const hashed = (totals?.tables ?? []).filter(({ hash }) => hash !== undefined)
+  for (const table of hashed) {
+    const [hash] = await session.ask(hashOf(table))
+    if (hash !== table.hash) return `${exactly(table)} holds other values than in the snapshot`
+  }
+  if (hashed.length > 0) same.push(`${hashed.length} of them the same values, by their hashes`)
+  if (shape === undefined) return undefined
+  const [version = '', line = ''] = await session.ask(`show server_version_num; ${THINGS}`)
+  const fault = shapeFault(shape, shapeOf(serverWord(Number(version)), parseThings(line)))
+  if (fault !== undefined) return `the schema is not what it was: ${fault}`
+  same.push(`${shape.things.length} parts of their schema are what they were`)
+  return undefined
 }

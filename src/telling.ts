@@ -10,7 +10,7 @@ import type { Job } from './model/job.ts'
 import type { Notifier, NotifyEvent } from './model/notify.ts'
 import type { RunReport } from './model/report.ts'
 import { newRun } from './model/run.ts'
-import type { ReportSettings, Settings } from './model/settings.ts'
+import type { NotifySettings, ReportSettings, Settings } from './model/settings.ts'
 import type { Deps } from './operations/recorder.ts'
 import type { JobRun } from './operations/run-jobs.ts'
 
@@ -22,8 +22,8 @@ export interface TellOptions {
 
 export interface Telling {
   notifier(name: string): Promise<Notifier>
-  /** Sends a test message through it. */
-  testNotifier(name: string, options?: { signal?: AbortSignal }): Promise<void>
+  /** Sends a test message through it: by its name, or as it would be. */
+  testNotifier(notifier: string | NotifySettings, options?: { signal?: AbortSignal }): Promise<void>
   /** Writes the report as configured, or where `where` says; gives the files. */
   writeReport(report: RunReport, where?: ReportSettings): Promise<string[]>
   /** Tells the job's notifiers of something that no run tells. Gives what could not be sent. */
@@ -63,9 +63,10 @@ export function telling({ settings, clock, log, deps, history, host }: Around): 
       const { openNotifier } = await import('./notify/open.ts')
       return openNotifier(notifier)
     },
-    async testNotifier(name, cancel = {}) {
+    async testNotifier(which, cancel = {}) {
       const { testNotification } = await import('./notify/compose.ts')
-      const notifier = await self.notifier(name)
+      const notifier =
+        typeof which === 'string' ? await self.notifier(which) : (await import('./notify/open.ts')).openNotifier(which)
       await notifier.send(testNotification(host, clock.now()), cancel)
     },
     async writeReport(report, where = settings.report) {

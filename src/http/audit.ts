@@ -38,6 +38,7 @@ const ACTIONS: Partial<Record<RouteKey, string | undefined>> = {
   'PUT /api/v1/vaults/{name}': 'vault.change',
   'DELETE /api/v1/vaults/{name}': 'vault.remove',
   'POST /api/v1/vaults/test': 'vault.try',
+  'POST /api/v1/notifications/test': 'notifier.try',
   'POST /api/v1/vaults/{name}/test': 'vault.test',
   'POST /api/v1/vaults/{name}/refresh': 'vault.refresh',
   'POST /api/v1/notifications': 'notifier.create',

@@ -81,6 +81,7 @@ const TABLE: Record<RouteKey, Access> = {
   'POST /api/v1/vaults/{name}/refresh': 'operate',
   'GET /api/v1/notifications': 'read',
   'POST /api/v1/notifications': 'admin',
+  'POST /api/v1/notifications/test': 'admin',
   'GET /api/v1/notifications/{name}': 'read',
   'PUT /api/v1/notifications/{name}': 'admin',
   'DELETE /api/v1/notifications/{name}': 'admin',

@@ -133,6 +133,13 @@ export const vaultRoutes = {
     idempotent: true,
     example: { name: 'ops', definition: { type: 'ntfy', topic: 'backups', on: ['failure', 'recovered'] } },
   }),
+  'POST /api/v1/notifications/test': route({
+    access: 'admin',
+    summary: 'Send a test message by a definition that is not saved yet',
+    description: 'Of a notifier that is there, secrets that are shown as hidden are its own.',
+    body: z.strictObject({ name: z.string().min(1).max(100), definition }),
+    answer: z.strictObject({ ok: z.boolean(), error: problem.optional() }),
+  }),
   'GET /api/v1/notifications/{name}': route({
     access: 'read',
     summary: 'One notifier',

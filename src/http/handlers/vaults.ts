@@ -1,6 +1,7 @@
 /** Vaults, notifiers, alerts. */
 import { AppError, isAppError, toAppError } from '../../base/errors.ts'
 import { settingsOfParts, unhideSecrets } from '../../config/definitions.ts'
+import type { Tree } from '../../config/key-path.ts'
 import type { Incident } from '../../model/incident.ts'
 import { checkVault, type DoctorCheck } from '../../operations/doctor.ts'
 import type { vaultRoutes } from '../contract/vaults.ts'
@@ -44,6 +45,20 @@ export function vaultHandlers(api: Api): Handlers<Own> {
       ...(await shownPart('vault', name, part)),
       usage: usage.map(({ at, bytes, objects, free }) => ({ at, bytes, objects, ...(free !== undefined && { free }) })),
     }
+  }
+
+  /** What a definition that is not saved comes to; that of the file is known to be good. */
+  async function tried(kind: 'vault' | 'notifier', name: string, definition: Tree, managed: boolean) {
+    const faults = managed ? [] : await faultsOf(api, kind, name, definition)
+    const [first] = faults
+    if (first !== undefined)
+      throw new AppError('config.invalid', `${first.key}: ${first.message}`, { details: { faults } })
+    const own = kind === 'vault' ? { vaults: { [name]: definition } } : { notify: { [name]: definition } }
+    const { settings } = await settingsOfParts(
+      { ...addedParts(api), jobs: {}, ...own },
+      { ...app.parts, known: { ...app.parts.known, vaults: [] } },
+    )
+    return settings
   }
 
   async function notifierShown(name: string) {
@@ -94,13 +109,7 @@ export function vaultHandlers(api: Api): Handlers<Own> {
       const before = partOf(api, 'vault', body.name)
       const definition = before === undefined ? body.definition : unhideSecrets(body.definition, before.body)
       await refuseMetadata(definition)
-      const faults = (await faultsOf(api, 'vault', body.name, definition)).filter(() => before?.managed !== true)
-      if (faults.length > 0)
-        throw new AppError('config.invalid', `${faults[0]?.key}: ${faults[0]?.message}`, { details: { faults } })
-      const { settings } = await settingsOfParts(
-        { ...addedParts(api), jobs: {}, vaults: { [body.name]: definition } },
-        { ...app.parts, known: { ...app.parts.known, vaults: [] } },
-      )
+      const settings = await tried('vault', body.name, definition, before?.managed === true)
       const vault = settings.vaults[body.name]
       if (vault === undefined) throw new AppError('config.invalid', 'this vault cannot be used as it is')
       const { name: _, ...opening } = vault
@@ -152,13 +161,18 @@ export function vaultHandlers(api: Api): Handlers<Own> {
     },
     async 'POST /api/v1/notifications/{name}/test'({ params, signal }) {
       partNamed(api, 'notifier', params.name)
-      try {
-        await app.testNotifier(params.name, { signal })
-        return { ok: true }
-      } catch (thrown) {
-        const { code, message, hint } = toAppError(thrown, 'notify.failed')
-        return { ok: false, error: { code, message, hint } }
-      }
+      return sent(app.testNotifier(params.name, { signal }))
+    },
+    async 'POST /api/v1/notifications/test'({ body, signal, audit }) {
+      const { name } = body
+      audit({}, name)
+      const before = partOf(api, 'notifier', name)
+      const definition = before === undefined ? body.definition : unhideSecrets(body.definition, before.body)
+      await refuseMetadata(definition)
+      const settings = await tried('notifier', name, definition, before?.managed === true)
+      const notifier = settings.notify[name]
+      if (notifier === undefined) throw new AppError('config.invalid', 'this notifier cannot be used as it is')
+      return sent(app.testNotifier(notifier, { signal }))
     },
 
     'GET /api/v1/alerts'({ query }) {
@@ -190,3 +204,14 @@ export const checkShown = ({ name, ok, detail, fix }: Pick<DoctorCheck, 'name' |
   detail,
   ...(fix !== undefined && { fix }),
 })
+
+/** The outcome of a test message, which is an answer however it went. */
+async function sent(sending: Promise<void>) {
+  try {
+    await sending
+    return { ok: true }
+  } catch (thrown) {
+    const { code, message, hint } = toAppError(thrown, 'notify.failed')
+    return { ok: false, error: { code, message, hint } }
+  }
+}

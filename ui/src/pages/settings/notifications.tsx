@@ -222,6 +222,14 @@ function Editor({
   const type = textAt(definition.value, 'type')
   const on = textsAt(definition.value, 'on')
   const specs = NOTIFIERS[type] ?? []
+  const tryIt = async (): Promise<void> => {
+    error.value = undefined
+    const { data } = await api.call('POST /api/v1/notifications/test', {
+      body: { name: name.value.trim() || 'new', definition: definition.value },
+    })
+    if (data.error === undefined) tell('ok', t.sent)
+    else tell('bad', data.error.message, data.error.hint)
+  }
   const save = async (): Promise<void> => {
     error.value = undefined
     if (notifier === undefined)
@@ -282,6 +290,13 @@ function Editor({
         <button type="button" class="btn" onClick={onClose}>
           {common.value.cancel}
         </button>
+        <Act
+          disabled={on.length === 0 || !complete(specs, definition.value)}
+          run={tryIt}
+          onError={(problem) => (error.value = problem)}
+        >
+          {t.test}
+        </Act>
         <Act
           kind="primary"
           disabled={name.value.trim() === '' || on.length === 0 || !complete(specs, definition.value)}

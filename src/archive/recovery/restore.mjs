@@ -1,22 +1,24 @@
 #!/usr/bin/env node
 // Restores a Holdfast archive backup without Holdfast: Node.js 22.15 or newer, nothing else.
 //   node restore.mjs BACKUP.manifest.json TARGET-FOLDER        (password: variable HOLDFAST_PASSWORD, if encrypted)
+//   node restore.mjs --log JOB TARGET-FOLDER [TIME]            the log of a database, for its own tools: RECOVERY.md
 // It checks every byte against the hashes of the backup, and never writes outside TARGET-FOLDER.
 import crypto from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import zlib from 'node:zlib'
 
-const [manifestFile, target] = process.argv.slice(2)
-if (!target) throw new Error('usage: node restore.mjs BACKUP.manifest.json TARGET-FOLDER')
+const ofLog = process.argv[2] === '--log'
+const [manifestFile, target, until] = process.argv.slice(ofLog ? 3 : 2)
+if (!target) throw new Error('usage: node restore.mjs BACKUP.manifest.json TARGET-FOLDER, or --log JOB TARGET-FOLDER')
 const vault = path.dirname(new URL(import.meta.url).pathname)
 const manifests = new Map()
 for (const name of fs.readdirSync(vault, { recursive: true }).filter((n) => n.endsWith('.manifest.json'))) {
   const manifest = JSON.parse(fs.readFileSync(path.join(vault, name), 'utf8'))
   manifests.set(manifest.id, { ...manifest, folder: path.dirname(path.join(vault, name)) })
 }
-const wanted = { ...JSON.parse(fs.readFileSync(manifestFile, 'utf8')), folder: path.dirname(manifestFile) }
-manifests.set(wanted.id, wanted)
+const wanted = ofLog ? {} : { ...JSON.parse(fs.readFileSync(manifestFile, 'utf8')), folder: path.dirname(manifestFile) }
+if (!ofLog) manifests.set(wanted.id, wanted)
 
 /** A file made of parts, read at any place. */
 function stored({ folder }, parts) {
@@ -92,6 +94,159 @@ function masterKey(kdf) {
     else keys.set(name, crypto.pbkdf2Sync(secret, salt, kdf.iterations, 32, 'sha256'))
   }
   return keys.get(name)
+}
+
+/** Segments of a log, each once and in order, by the history that they are of. */
+function histories(job) {
+  const folder = path.join(vault, 'lanes', encodeURIComponent(job))
+  const found = new Map()
+  for (const file of fs.readdirSync(folder).sort()) {
+    const [, name, part = '1', of = '1', suffix = ''] =
+      /^(.+?_[be]*)(?:\.(\d+)of(\d+))?\.lane\.zst(\.enc|\.age)?$/.exec(file) ?? []
+    if (name === undefined) continue
+    const [lineage, from, to, , last] = name.split('_')
+    const one = found.get(`${name} ${of}`) ?? { lineage, from, to, last: Number(last), name, of: Number(of), parts: [] }
+    one.parts[Number(part) - 1] = { folder, file, type: { '.enc': 'aes', '.age': 'age' }[suffix] ?? 'none' }
+    found.set(`${name} ${of}`, one)
+  }
+  const byLineage = new Map()
+  for (const one of found.values())
+    if (one.from !== one.to && one.parts.filter(Boolean).length === one.of)
+      byLineage.set(one.lineage, [...(byLineage.get(one.lineage) ?? []), one])
+  return [...byLineage].map(([lineage, all]) => {
+    // From each place the one that leads furthest; what is merged lies beside its parts for a moment.
+    const next = new Map()
+    for (const one of all)
+      if (!(next.get(one.from)?.last >= one.last && next.get(one.from)?.to !== one.from)) next.set(one.from, one)
+    const ends = new Set([...next.values()].map(({ to }) => to))
+    const chains = [...next.keys()]
+      .filter((from) => !ends.has(from))
+      .map((from) => {
+        const chain = []
+        for (let one = next.get(from); one !== undefined; one = next.get(one.to)) chain.push(one)
+        return chain
+      })
+    return { lineage, chains }
+  })
+}
+
+function segmentOf({ name, parts }) {
+  const bytes = Buffer.concat(
+    parts.map(({ folder, file, type }) => {
+      const size = fs.statSync(path.join(folder, file)).size
+      const content = opened({ folder, encryption: { type } }, [{ name: file, size }])
+      return zlib.zstdDecompressSync(content.read(0, content.size))
+    }),
+  )
+  const end = 8 + bytes.readUInt32LE(4)
+  const head = JSON.parse(bytes.subarray(8, end))
+  const payload = bytes.subarray(end)
+  if (crypto.createHash('sha256').update(payload).digest('hex') !== head.sha256) throw new Error(`${name} is damaged`)
+  return { head, payload }
+}
+
+function* recordsOf(payload) {
+  for (let at = 0; at < payload.length; at += 5 + payload.readUInt32LE(at + 1))
+    yield [String.fromCharCode(payload[at]), payload.subarray(at + 5, at + 5 + payload.readUInt32LE(at + 1))]
+}
+
+/** Files of write-ahead log, as restore_command gives them. */
+function writeWal(chain, folder) {
+  let size = 16 * 1024 ** 2
+  const nameOf = (timeline, lsn) =>
+    [timeline, lsn >> 32n, (lsn & 0xffffffffn) / BigInt(size)]
+      .map((n) => n.toString(16).toUpperCase().padStart(8, '0'))
+      .join('')
+  for (const one of chain) {
+    const { head, payload } = segmentOf(one)
+    const [[timeline, lsn], [later, end]] = [head.from, head.to].map((text) => {
+      const [line, hex] = text.split('-')
+      return [Number(line), BigInt(`0x${hex}`)]
+    })
+    for (const [name, text] of Object.entries(head.extra))
+      if (/^[0-9A-F]{8}\.history$/.test(name)) fs.writeFileSync(path.join(folder, name), text)
+    // The first page of a file says how long files are.
+    if (lsn % 0x100000n === 0n && payload.length >= 40 && payload.readUInt16LE(2) & 2) size = payload.readUInt32LE(32)
+    if (later !== timeline) {
+      // The new timeline's file begins with what the old one has.
+      const old = path.join(folder, nameOf(timeline, lsn))
+      if (end % BigInt(size) !== 0n && fs.existsSync(old)) {
+        fs.copyFileSync(old, path.join(folder, nameOf(later, end)))
+        fs.truncateSync(path.join(folder, nameOf(later, end)), Number(end % BigInt(size)))
+      }
+    }
+    for (let done = 0; done < payload.length;) {
+      const at = lsn + BigInt(done)
+      const inside = Number(at % BigInt(size))
+      const part = payload.subarray(done, done + size - inside)
+      const file = path.join(folder, nameOf(timeline, at))
+      const fd = fs.openSync(file, fs.existsSync(file) ? 'r+' : 'w')
+      fs.writeSync(fd, part, 0, part.length, inside)
+      fs.ftruncateSync(fd, size)
+      fs.closeSync(fd)
+      done += part.length
+    }
+  }
+}
+
+/** One file, as mariadb-binlog reads it. */
+function writeBinlog(chain, folder) {
+  const fd = fs.openSync(path.join(folder, 'binlog'), 'w')
+  fs.writeSync(fd, Buffer.from([0xfe, 0x62, 0x69, 0x6e]))
+  let description
+  const describe = (bytes) => {
+    if (bytes.length > 0 && !description?.equals(bytes)) fs.writeSync(fd, (description = Buffer.from(bytes)))
+  }
+  for (const one of chain) {
+    const { head, payload } = segmentOf(one)
+    if (description === undefined) describe(Buffer.from(head.extra.description ?? '', 'base64'))
+    for (const [kind, bytes] of recordsOf(payload))
+      if (kind === 'F') describe(bytes)
+      else if (kind === 'E') fs.writeSync(fd, bytes)
+  }
+  fs.closeSync(fd)
+}
+
+/** The database itself, as of a time or of the end. */
+function writeSqlite(chain, folder, limit) {
+  const fd = fs.openSync(path.join(folder, 'database.db'), 'w')
+  for (const one of chain)
+    for (const [kind, bytes] of recordsOf(segmentOf(one).payload)) {
+      if (kind === 'S') {
+        const [first, size] = [bytes.readUInt32LE(0), bytes.readUInt32LE(4)]
+        fs.writeSync(fd, bytes, 12, bytes.length - 12, (first - 1) * size)
+        fs.ftruncateSync(fd, bytes.readUInt32LE(8) * size)
+      } else {
+        if (Number(bytes.readBigUInt64LE(8)) > limit) return fs.closeSync(fd)
+        const [pages, size] = [bytes.readUInt32LE(16), bytes.readUInt32LE(20)]
+        for (let at = 24; at < bytes.length; at += 4 + size)
+          fs.writeSync(fd, bytes, at + 4, size, (bytes.readUInt32LE(at) - 1) * size)
+        fs.ftruncateSync(fd, pages * size)
+      }
+    }
+  fs.closeSync(fd)
+}
+
+function restoreLog(job) {
+  const limit = until === undefined ? Infinity : Date.parse(until)
+  for (const { chains } of histories(job))
+    for (const chain of chains) {
+      const { engine } = segmentOf(chain[0]).head
+      if (engine !== 'sqlite' && until !== undefined) throw new Error(`${engine} stops at a time by its own tools`)
+      const folder = path.join(target, `${chain[0].lineage}_${chain[0].from}`)
+      fs.mkdirSync(folder, { recursive: true })
+      if (engine === 'postgres') writeWal(chain, folder)
+      else if (engine === 'mysql') writeBinlog(chain, folder)
+      else writeSqlite(chain, folder, limit)
+      console.log(
+        `${folder}: the log from ${chain[0].from} to ${chain.at(-1).to}, known until ${new Date(chain.at(-1).last).toISOString()}`,
+      )
+    }
+}
+
+if (ofLog) {
+  restoreLog(manifestFile)
+  process.exit()
 }
 
 function linesOf(manifest) {

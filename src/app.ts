@@ -57,6 +57,7 @@ import { isMetadata } from './repository/ids.ts'
 import { localFolders } from './storage/local-folders.ts'
 import { parseStorageUrl } from './storage/open.ts'
 import { openWrapped } from './storage/open-wrapped.ts'
+import { ratesByHand } from './storage/rates-by-hand.ts'
 
 export interface AppOptions {
   clock?: Clock
@@ -145,6 +146,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
   const history = (): Catalogue => (catalogue ??= openCatalogue(settings, clock))
   const runLogDir = join(settings.server.dataDir, 'logs', 'runs')
   const log = createLog(settings.log, { runLogDir, clock })
+  const rates = ratesByHand()
   const warnings = vaultWarnings(({ message }) => {
     log.warn(message)
     options.onProblem?.(message)
@@ -162,6 +164,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
     get catalogue() {
       return (tolerant ??= tolerantCatalogue(history, clock, (error) => tellCatalogue(error)))
     },
+    limitRun: ({ vault, id }, rate) => rates.set(vault, id, rate),
     trial: trialOf,
     pointTrial: pointTrialOf,
     scratchTarget: (root) => filesTarget({ root, overwrite: 'always' }),
@@ -189,6 +192,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
           'cache',
           createHash('sha256').update(name).digest('hex').slice(0, 16),
         ),
+        rateByHand: () => rates.of(vaultSettings.name),
         onCacheProblem: (error) => log.warn(`the cache of ${name} cannot be used`, { error }),
         onRetry: (error, attempt, waitMs) => log.warn(`a call will be repeated: ${error.message}`, { attempt, waitMs }),
         onMemberFailure: ({ member, operation, error }) =>

@@ -73,6 +73,11 @@ export function catalogueOn(database: Database, clock: Clock, seal: Seal): Catal
     },
     askToCancel: (id, by) => void statement.askToCancel.run(by, id),
     cancelAsked: (id) => (statement.cancelAsked.get(id) as { cancel: string | null } | undefined)?.cancel ?? undefined,
+    askToLimit: (id, rate) => void statement.askToLimit.run(String(rate), id),
+    limitAsked(id) {
+      const rate = (statement.limitAsked.get(id) as { rate: string | null } | undefined)?.rate ?? undefined
+      return rate === undefined || rate === 'none' ? rate : Number(rate)
+    },
     board: (since) => (board ??= boardOf(database))(since),
     runsPage({ before, limit, ...filter }) {
       const { where, values } = runConditions(filter)
@@ -171,6 +176,8 @@ function statements(database: Database) {
     ),
     askToCancel: database.prepare(`UPDATE run SET cancel = ? WHERE id = ? AND status IN ('queued', 'running')`),
     cancelAsked: database.prepare('SELECT cancel FROM run WHERE id = ?'),
+    askToLimit: database.prepare(`UPDATE run SET rate = ? WHERE id = ? AND status IN ('queued', 'running')`),
+    limitAsked: database.prepare('SELECT rate FROM run WHERE id = ?'),
     removeRun: database.prepare('DELETE FROM run WHERE id = ?'),
     // What did not change is not written, so that nobody is told of it.
     saveBackup: database.prepare(

@@ -87,6 +87,7 @@ export function tolerantCatalogue(
     get: (key) => trying(() => catalogue.get(key), undefined),
     leaseOwner: (name) => trying(() => catalogue.leaseOwner(name), undefined),
     cancelAsked: (id) => trying(() => catalogue.cancelAsked(id), undefined),
+    limitAsked: (id) => trying(() => catalogue.limitAsked(id), undefined),
     // Vaults have leases of their own.
     lease: (name, options) => trying(() => catalogue.lease(name, options), unwritten(name)),
     pruneRuns: (before) => trying(() => catalogue.pruneRuns(before), []),

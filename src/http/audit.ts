@@ -27,6 +27,7 @@ const ACTIONS: Partial<Record<RouteKey, string | undefined>> = {
   'POST /api/v1/schedules/preview': undefined,
   'POST /api/v1/retention/simulate': undefined,
   'POST /api/v1/runs/{id}/cancel': 'run.cancel',
+  'POST /api/v1/runs/{id}/limit': 'run.limit',
   'PATCH /api/v1/backups/{id}': 'backup.change',
   'DELETE /api/v1/backups/{id}': 'backup.remove',
   'POST /api/v1/backups/{id}/verify': 'backup.verify',

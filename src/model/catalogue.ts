@@ -24,6 +24,9 @@ export interface Catalogue {
   askToCancel(id: string, by: string): void
   /** Who asked, if somebody did. */
   cancelAsked(id: string): string | undefined
+  /** Asks whoever works on the run to pass no more than so many KiB a second, or as much as it can. */
+  askToLimit(id: string, rate: number | 'none'): void
+  limitAsked(id: string): number | 'none' | undefined
   /** Newest first. */
   runs(filter?: RunFilter): Run[]
 

@@ -19,6 +19,8 @@ export interface Deps {
   /** Calls back, until disposed, for what goes wrong in this vault's storage without ending the work. */
   watchVault?: (vault: string, onWarning: (warning: Warning) => void) => Disposable
   host?: string
+  /** Holds a run that works on a vault to a rate, in KiB a second; undefined: to what the settings say again. */
+  limitRun?: (run: { id: string; vault: string }, rate: number | 'none' | undefined) => void
   /** How to show that backups of a kind of source restore, where that takes more than a folder. */
   trial?: (source: string) => Promise<Trial | undefined>
   /** How to show that moments of an engine restore. */
@@ -52,7 +54,7 @@ export interface Recorded<T> {
 const KEPT_WARNINGS = 100
 /** Whoever watches sees two steps a second. */
 const SAVE_EVERY_MS = 500
-/** How soon a run sees that it was asked to stop. */
+/** How soon a run sees that it was asked to stop, or to be slower. */
 const LOOK_EVERY_MS = 1000
 /** Warnings that leave a backup whole: a socket skipped, a link not followed. */
 const HARMLESS = new Set(['note'])
@@ -124,10 +126,23 @@ export async function recorded<T>(
 
   save()
   using _watching = start.vault === undefined ? undefined : deps.watchVault?.(start.vault, handle.onWarning)
-  const looking = setInterval(() => {
+  const { vault } = start
+  let rate: number | 'none' | undefined
+  const hold = (next: typeof rate): void => {
+    if (next === rate || vault === undefined) return
+    rate = next
+    deps.limitRun?.({ id: run.id, vault }, next)
+    if (next !== undefined)
+      handle.log('info', next === 'none' ? 'not limited, by hand' : `limited to ${next} KiB/s, by hand`)
+  }
+  const look = (): void => {
     const by = catalogue.cancelAsked(run.id)
     if (by !== undefined) asked.abort(new AppError('run.cancelled', `cancelled by ${by}`))
-  }, LOOK_EVERY_MS).unref()
+    hold(catalogue.limitAsked(run.id))
+  }
+  // Of a run that waited it may be known before it begins.
+  if (queued !== undefined) look()
+  const looking = setInterval(look, LOOK_EVERY_MS).unref()
   let outcome: { result: T } | { error: AppError }
   try {
     outcome = { result: await work(handle) }
@@ -141,6 +156,7 @@ export async function recorded<T>(
     run.error = { code: error.code, message: error.message, hint: error.hint }
   }
   clearInterval(looking)
+  hold(undefined)
   run.endedAt = clock.now()
   log?.write({ type: 'end', status: run.status, ...(run.error && { error: run.error }) })
   await log?.close()

@@ -9,6 +9,8 @@ export interface WrapOptions extends Omit<OpenStorageOptions, 'retry'> {
   /** Where the cache is, unless the settings say. */
   cacheFolder: string
   onCacheProblem?: (error: unknown) => void
+  /** A rate that comes and goes, in bytes a second, in place of that of the settings; undefined: that of the settings. */
+  rateByHand?: () => number | 'none' | undefined
 }
 
 const CACHE_BYTES = 1024 ** 3
@@ -23,17 +25,23 @@ export async function openWrapped(
   }: Pick<VaultSettings, 'retry' | 'bandwidth' | 'cache'> & {
     storage: StorageSettings | Storage
   },
-  { cached, cacheFolder, onCacheProblem, ...options }: WrapOptions,
+  { cached, cacheFolder, onCacheProblem, rateByHand, ...options }: WrapOptions,
 ): Promise<Storage> {
   let storage = await openStorage(from, { ...options, ...(retry && { retry }) })
-  if (bandwidth !== undefined) {
+  if (bandwidth !== undefined || rateByHand !== undefined) {
     const { rateLimit, withLimit } = await import('./with-limit.ts')
     const { rateOf } = await import('./bandwidth.ts')
     const { clock = systemClock } = options
-    const plans = Array.isArray(bandwidth) ? bandwidth : [bandwidth]
+    const plans = Array.isArray(bandwidth) ? bandwidth : bandwidth === undefined ? [] : [bandwidth]
     const [upload, download] = (['upload', 'download'] as const).map((direction) => {
       const rate = rateOf(plans, direction, clock)
-      return rate && rateLimit(rate, clock)
+      // Files that threads read past us stay theirs, unless the settings limit reading.
+      const free = rate === undefined && direction === 'download' && storage.fileOf !== undefined
+      if (rateByHand === undefined || free) return rate && rateLimit(rate, clock)
+      return rateLimit(() => {
+        const hand = rateByHand()
+        return hand === 'none' ? undefined : (hand ?? rate?.())
+      }, clock)
     })
     storage = withLimit(storage, { upload, download, clock })
   }

@@ -56,6 +56,7 @@ const TABLE: Record<RouteKey, Access> = {
   'GET /api/v1/runs': 'read',
   'GET /api/v1/runs/{id}': 'read',
   'POST /api/v1/runs/{id}/cancel': 'operate',
+  'POST /api/v1/runs/{id}/limit': 'operate',
   'GET /api/v1/runs/{id}/log': 'read',
   'GET /api/v1/events': 'read',
   'GET /api/v1/backups': 'read',

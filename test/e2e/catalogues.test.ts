@@ -123,10 +123,16 @@ function promises(name: string, skip: string | undefined, open: (t: TestContext,
       catalogue.saveRun(run('over', 1))
       catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
       for (const id of ['over', 'working']) catalogue.askToCancel(id, 'ana on db1')
+      catalogue.askToLimit('over', 5)
+      assert.deepEqual([catalogue.limitAsked('over'), catalogue.limitAsked('working')], [undefined, undefined])
+      catalogue.askToLimit('working', 512)
+      assert.equal(catalogue.limitAsked('working'), 512)
+      catalogue.askToLimit('working', 'none')
       assert.equal(catalogue.cancelAsked('over'), undefined)
       assert.equal(catalogue.cancelAsked('working'), 'ana on db1')
       catalogue.saveRun(run('working', 1, { status: 'running', endedAt: undefined }))
       assert.equal(catalogue.cancelAsked('working'), 'ana on db1', 'also after its figures were stored again')
+      assert.equal(catalogue.limitAsked('working'), 'none')
     })
 
     test('backups are those of the vaults; paged by time, vault and id, filtered by tag', (t) => {

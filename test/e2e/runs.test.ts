@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { plant } from '../support/file-tree.ts'
 import { holdfast, scratch, summary, type Holdfast } from '../support/holdfast.ts'
@@ -35,6 +36,31 @@ test('a run is cancelled from another process: it ends as cancelled, stores noth
   const over = await hf.run(['run', 'cancel', id])
   assert.equal(over.code, 2)
   assert.match(over.stderr, /is over: cancelled/)
+})
+
+// Side by side: both wait.
+describe('rates by hand', { concurrency: 2 }, () => {
+  for (const format of ['archive', 'repository'])
+    test(`${format}: the rate of a run is changed from another process while it goes on`, async (t) => {
+      const hf = holdfast(scratch(t))
+      mkdirSync(join(hf.dir, 'data'))
+      writeFileSync(join(hf.dir, 'data/a'), randomBytes(7_000_000))
+      const env = { HOLDFAST_PASSWORD: 'open-sesame' }
+      const slow = hf.start(['backup', 'data', '--to', './vault', '--format', format, '--limit-upload', '32'], { env })
+      const { id } = await running(hf)
+      for (const wrong of ['fast', '0', '-1']) assert.equal((await hf.run(['run', 'limit', id, '--', wrong])).code, 2)
+      // By the settings it would take minutes; at this rate seven seconds, from when it hears of it.
+      const started = performance.now()
+      const asked = await hf.run(['run', 'limit', id.slice(0, 8), '1000'])
+      assert.equal(asked.code, 0, asked.stderr)
+      assert.match(asked.stdout, /backup data: 1000 KiB\/s from now on/)
+      const { code, stderr } = await slow.ended
+      const seconds = (performance.now() - started) / 1000
+      assert.equal(code, 0, stderr)
+      assert.ok(seconds > 4.5 && seconds < 25, `it went on for ${seconds} s`)
+      assert.match((await hf.run(['run', 'logs', id])).stdout, /limited to 1000 KiB\/s, by hand/)
+      assert.match((await hf.run(['run', 'limit', id, 'none'])).stderr, /is over: success/)
+    })
 })
 
 test('a backup is made and restored where the catalogue cannot be, with a warning; who asks for history gets an error', async (t) => {

@@ -40,6 +40,12 @@ export function register(program: Command, context: Context): void {
     .option('--no-wait', 'only ask')
     .action(async (id: string, { wait }: { wait: boolean }) => cancel(context, id, wait))
   run
+    .command('limit')
+    .description('holds a run to a rate while it goes on, in whatever process it is')
+    .argument('<id>', 'id or its beginning')
+    .argument('<rate>', 'KiB a second, or none: as fast as it goes')
+    .action(async (id: string, rate: string) => limit(context, id, rate))
+  run
     .command('logs')
     .description('the log of a run')
     .argument('<id>', 'id or its beginning')
@@ -185,6 +191,26 @@ async function cancel(context: Context, id: string, wait: boolean): Promise<void
     })
   out.result({ id: run.id, status: run.status, cancelled: run.status === 'cancelled' }, () =>
     run.endedAt === undefined ? `asked the ${run.kind} of ${run.job} to stop` : `${run.kind} ${run.job}: ${run.status}`,
+  )
+}
+
+async function limit(context: Context, id: string, text: string): Promise<void> {
+  const rate = text === 'none' ? 'none' : Number(text)
+  if (rate !== 'none' && !(Number.isSafeInteger(rate) && rate > 0))
+    throw new AppError('usage.invalid', `the rate ${text} is no number of KiB a second, and not none`)
+  const catalogue = (await context.app()).history()
+  const found = findRun(catalogue, id)
+  if (found.endedAt !== undefined)
+    throw new AppError('usage.invalid', `run ${found.id} is over: ${found.status}`, {
+      hint: 'See `holdfast run list`.',
+    })
+  const { out, options } = context
+  if (options.dryRun !== true) catalogue.askToLimit(found.id, rate)
+  const shown = rate === 'none' ? 'no limit' : `${rate} KiB/s`
+  out.result({ id: found.id, rate, asked: options.dryRun !== true }, () =>
+    options.dryRun === true
+      ? `would hold the ${found.kind} of ${found.job} to ${shown}`
+      : `${found.kind} ${found.job}: ${shown} from now on`,
   )
 }
 

@@ -74,6 +74,14 @@ export const runRoutes = {
     answer: runShort,
     status: 202,
   }),
+  'POST /api/v1/runs/{id}/limit': route({
+    access: 'operate',
+    summary: 'Hold a run to a rate while it goes on, or let it go as fast as it can',
+    params: byId,
+    body: z.object({ bandwidth: z.number().int().positive().nullable().describe('KiB a second; null: no limit.') }),
+    answer: runShort,
+    status: 202,
+  }),
   'GET /api/v1/runs/{id}/log': route({
     access: 'read',
     summary: 'The log of a run, one JSON line for each event',

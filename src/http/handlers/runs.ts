@@ -50,6 +50,15 @@ export function runHandlers(api: Api): Handlers<keyof typeof runRoutes> {
       else catalogue().askToCancel(run.id, by)
       return runShort(find(run.id))
     },
+    'POST /api/v1/runs/{id}/limit'({ params, body }) {
+      const run = find(params.id)
+      if (run.endedAt !== undefined)
+        throw new AppError('request.exists', `run ${run.id} has ended: ${run.status}`, {
+          hint: 'There is nothing to limit.',
+        })
+      catalogue().askToLimit(run.id, body.bandwidth ?? 'none')
+      return runShort(run)
+    },
     async 'GET /api/v1/runs/{id}/log'({ params, query, request, response, signal }) {
       await streamLog({ run: () => find(params.id), query, request, response, signal })
       return undefined

@@ -16,7 +16,7 @@ import type { BackupNotes, CheckResult, EntrySelection } from '../model/vault.ts
 import { backup } from '../operations/backup.ts'
 import { copy, type CopyResult } from '../operations/copy.ts'
 import { diff, type Difference } from '../operations/diff.ts'
-import { applyPrune, planPrune, type PrunePlan } from '../operations/prune.ts'
+import { planPrune, pruneAndKeepLocks, type PrunePlan } from '../operations/prune.ts'
 import { recorded, type Deps, type Recorded } from '../operations/recorder.ts'
 import { restore, type RestoreResult } from '../operations/restore.ts'
 import { runJobs, type JobRun } from '../operations/run-jobs.ts'
@@ -214,7 +214,8 @@ function holdfast(app: App, all: Channel): Holdfast {
     async prune({ vault: place, apply = false, ...request }, cancel = {}) {
       const vault = await app.vault(place)
       const plan = await planPrune(app.deps, vault, request)
-      return apply ? applyPrune(app.deps, vault, plan, cancel) : plan
+      const onWarning = ({ message }: { message: string }): void => app.log.warn(message)
+      return apply ? pruneAndKeepLocks(app.deps, vault, plan, { ...cancel, onWarning }) : plan
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -58,11 +58,14 @@ export async function renewLocks(
   return renewed
 }
 
+/** Who is told: mostly a run. */
+export type LockWatch = Pick<RunHandle, 'log' | 'onWarning'> & { signal: AbortSignal | undefined }
+
 /** Both, told in the run; a failure is a warning: the backup that was made stands. */
-export async function keepLocks(deps: LockDeps, vault: Vault, handle: RunHandle): Promise<LockRelease | undefined> {
+export async function keepLocks(deps: LockDeps, vault: Vault, handle: LockWatch): Promise<LockRelease | undefined> {
   const { lock } = vault.storage.can
   if (lock === undefined) return undefined
-  const cancel = { signal: handle.signal }
+  const cancel = handle.signal ? { signal: handle.signal } : {}
   try {
     const renewed = await renewLocks(deps, vault, cancel)
     if (renewed !== undefined) handle.log('info', `renewed the locks of ${renewed} objects`)
@@ -70,7 +73,7 @@ export async function keepLocks(deps: LockDeps, vault: Vault, handle: RunHandle)
     handle.log('info', toldOf(released))
     return released
   } catch (error) {
-    if (handle.signal.aborted) throw error
+    if (handle.signal?.aborted === true) throw error
     handle.onWarning({ code: 'lock', message: `locks could not be looked after: ${toAppError(error).message}` })
     return undefined
   }

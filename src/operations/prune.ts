@@ -10,6 +10,7 @@ import { SHRUNKEN } from '../policy/shrink.ts'
 import { planLanePrune, removeSegments } from './prune-lanes.ts'
 import type { Deps, RunHandle } from './recorder.ts'
 import { adjustUsage } from './usage.ts'
+import { keepLocks } from './locks.ts'
 
 export interface PruneRequest {
   /** All jobs of the vault by themselves, if absent. */
@@ -119,4 +120,24 @@ export async function applyPrune(
     applied: true,
     bytesFreed,
   }
+}
+
+export interface PruneHow extends PruneLimits {
+  handle?: RunHandle
+  signal?: AbortSignal | undefined
+  /** Told when locks could not be looked after, where no run tells it. */
+  onWarning?: RunHandle['onWarning']
+}
+
+/** The same, and behind it the locks of the vault: those of what is kept are renewed, what is hidden and free goes. */
+export async function pruneAndKeepLocks(
+  deps: Pick<Deps, 'catalogue' | 'clock'>,
+  vault: Vault,
+  plan: PrunePlan,
+  { handle, onWarning = () => undefined, signal = handle?.signal, ...limits }: PruneHow,
+): Promise<PrunePlan> {
+  const how = { ...limits, ...(handle && { handle }), ...(signal && { signal }) }
+  const applied = await applyPrune(deps, vault, plan, how)
+  const released = await keepLocks(deps, vault, handle ?? { signal, log: () => undefined, onWarning })
+  return released === undefined ? applied : { ...applied, released, bytesFreed: released.bytes }
 }

@@ -8,7 +8,7 @@ import type { Vault } from '../model/vault.ts'
 import { followLane, type LaneOptions } from './lane.ts'
 import { laneReporter, type LaneReporter } from './lane-health.ts'
 import { exclusively, type Deps } from './recorder.ts'
-import { applyPrune, planPrune } from './prune.ts'
+import { planPrune, pruneAndKeepLocks } from './prune.ts'
 import { viewLane } from './restore-point.ts'
 import { runJobs, type JobRun, type Openers } from './run-jobs.ts'
 import type { Run } from '../model/run.ts'
@@ -91,7 +91,7 @@ async function keepPruned(deps: Deps, { job, vaults }: RunLane, { signal, onWarn
     for (const vault of vaults)
       try {
         const plan = await planPrune(deps, vault, { job: job.name, retention })
-        await applyPrune(deps, vault, plan, { signal })
+        await pruneAndKeepLocks(deps, vault, plan, { signal, onWarning })
       } catch (error) {
         onWarning({ code: 'prune', message: `old log could not be removed: ${toAppError(error).message}` })
       }

@@ -4,7 +4,7 @@ import { isAppError, toAppError } from '../base/errors.ts'
 import { makeFolders } from '../base/folders.ts'
 import type { Backup, BackupType } from '../model/backup.ts'
 import { backup as backupOperation } from '../operations/backup.ts'
-import { applyPrune, planPrune } from '../operations/prune.ts'
+import { planPrune, pruneAndKeepLocks } from '../operations/prune.ts'
 import { BackupError } from './errors.ts'
 import { KIND, METADATA } from './records.ts'
 import { inLanes, openVault, type Session } from './session.ts'
@@ -157,7 +157,12 @@ export async function cleanUp(session: Session, signal?: AbortSignal): Promise<C
     })
     const ours = plan.remove.filter((each) => each.job === job || each.job.startsWith(`${job} [`))
     if (ours.length === 0) continue
-    const done = await applyPrune(app.deps, vault, { ...plan, remove: ours }, signal ? { signal } : {})
+    const done = await pruneAndKeepLocks(
+      app.deps,
+      vault,
+      { ...plan, remove: ours },
+      { signal, onWarning: ({ message }) => app.log.warn(message) },
+    )
     for (const { id } of done.remove) removed.add(id)
     bytesFreed += done.bytesFreed
   }

@@ -4,6 +4,7 @@ import { AppError, isAbort, toAppError } from '../base/errors.ts'
 import { throwIfAborted } from '../base/streams.ts'
 import type { MirrorStorageSettings } from '../model/settings.ts'
 import type { CallOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
+import { mirrorLock } from './mirror-lock.ts'
 import { mergeLists } from './mirror-list.ts'
 import { isTaken, objectOf, putToGroup, takeBack, watched } from './mirror-put.ts'
 import { getFromAny, statOnAny } from './mirror-read.ts'
@@ -171,6 +172,7 @@ export function mirror(
   }
 
   const reading = { name, inOrder: () => inOrder().map(({ storage }) => storage), failed }
+  const lock = mirrorLock(name, members)
   const spaces = members.flatMap(({ can: { space } }) => (space ? [space] : []))
   return {
     name,
@@ -180,6 +182,7 @@ export function mirror(
       },
       storageClasses: members.every(({ can }) => can.storageClasses),
       serverChecksums: members.every(({ can }) => can.serverChecksums),
+      ...(lock && { lock }),
       ...(spaces.length === members.length && {
         async space() {
           const known = (await Promise.all(spaces.map((space) => space()))).filter((one) => one !== undefined)

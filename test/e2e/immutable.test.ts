@@ -9,6 +9,7 @@ import { s3 } from '../../src/storage/s3.ts'
 import { listAll } from '../../src/operations/storage-promises.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { noVersitygw, startVersitygw } from '../servers/s3-servers.ts'
+import { open } from '../../src/index.ts'
 import { holdfast, lines, scratch, summary } from '../support/holdfast.ts'
 
 const FOR_MS = 12_000
@@ -145,5 +146,53 @@ test(
       )
       await storage.close()
     }
+  },
+)
+
+test(
+  'driver:s3-versitygw: a prune by the library looks after the locks of every member of a mirror',
+  { skip: noVersitygw },
+  async (t) => {
+    const server = await startVersitygw({ locking: true })
+    t.after(() => server.stop())
+    const dir = scratch(t)
+    mkdirSync(join(dir, 'data'))
+    const credentials = {
+      accessKeyId: server.env['AWS_ACCESS_KEY_ID'],
+      secretAccessKey: server.env['AWS_SECRET_ACCESS_KEY'],
+    }
+    const member = (prefix: string): Record<string, unknown> => ({
+      type: 's3',
+      bucket: 'backups',
+      prefix,
+      endpoint: server.endpoint,
+      ...credentials,
+      objectLock: { mode: 'governance', for: '3s' },
+    })
+    const storage = { type: 'mirror', strategy: 'all', members: [member('one'), member('two')] }
+    const source = { type: 'files', paths: [join(dir, 'data')] }
+    await using library = await open(
+      {
+        version: 1,
+        server: { dataDir: join(dir, 'state') },
+        vaults: { v: { storage, format: 'archive' } },
+        jobs: { files: { source, vaults: 'v', type: 'full' } },
+      },
+      { env: {} },
+    )
+    for (let i = 0; i < 2; i += 1) {
+      writeFileSync(join(dir, 'data/a'), randomBytes(100_000))
+      const [run] = await library.runJobs()
+      assert.equal(run?.run.status, 'success')
+    }
+    const first = await library.prune({ vault: 'v', retention: { last: 1 }, apply: true })
+    assert.deepEqual([first.remove.length, first.locked?.mode], [1, 'governance'])
+    assert.ok((first.released?.left ?? 0) >= 2, JSON.stringify(first.released))
+    await sleep(5000)
+    const later = await library.prune({ vault: 'v', retention: { last: 1 }, apply: true })
+    // Of both members.
+    assert.ok((later.released?.bytes ?? 0) > 200_000, JSON.stringify(later.released))
+    assert.equal(later.bytesFreed, later.released?.bytes)
+    assert.equal((await library.verify({ vault: 'v', backup: 'latest', level: 'V1' })).ok, true)
   },
 )

@@ -59,8 +59,7 @@ interface Task {
 
 async function prune(context: Context, jobs: string[], options: PruneOptions): Promise<void> {
   const app = await context.app()
-  const { planPrune, applyPrune } = await import('../../operations/prune.ts')
-  const { keepLocks } = await import('../../operations/locks.ts')
+  const { planPrune, pruneAndKeepLocks } = await import('../../operations/prune.ts')
   const { recorded } = await import('../../operations/recorder.ts')
   const total: PrunePlan = { keep: [], remove: [], applied: context.options.dryRun !== true, bytesFreed: 0 }
   const limits = limitsOf(options)
@@ -75,11 +74,9 @@ async function prune(context: Context, jobs: string[], options: PruneOptions): P
         async (handle) => {
           handle.stage('prune')
           await vault.tidy({ signal: handle.signal })
-          const applied = await applyPrune(app.deps, vault, planned, { handle, signal: handle.signal, ...limits })
-          const released = await keepLocks(app.deps, vault, handle)
-          if (released !== undefined) applied.bytesFreed = released.bytes
+          const applied = await pruneAndKeepLocks(app.deps, vault, planned, { handle, ...limits })
           handle.run.summary = { removed: applied.remove.map(({ id }) => id), bytes_freed: applied.bytesFreed }
-          return released === undefined ? applied : { ...applied, released }
+          return applied
         },
       )
       if (error !== undefined) throw error

@@ -7,7 +7,7 @@ import type { RestoreOrder } from '../../model/service.ts'
 import type { TreeItem } from '../../model/tree-index.ts'
 import type { Vault } from '../../model/vault.ts'
 import { diff } from '../../operations/diff.ts'
-import { applyPrune } from '../../operations/prune.ts'
+import { pruneAndKeepLocks } from '../../operations/prune.ts'
 import { sqliteFile } from '../../operations/restore-order.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
 import type { backupRoutes, RestoreBody } from '../contract/backups.ts'
@@ -85,7 +85,7 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
           const reasons = ['removed by hand']
           const plan = { keep: [], remove: [{ ...backup, reasons }], applied: false, bytesFreed: 0 }
           await refuseLast(vault, backup)
-          return applyPrune(app.deps, vault, plan, { handle, signal: handle.signal })
+          return pruneAndKeepLocks(app.deps, vault, plan, { handle })
         }),
       )
       if (result === undefined) throw error ?? new Error('a removal ended without a result')

@@ -5,7 +5,7 @@ import type { Tree } from '../../config/key-path.ts'
 import { settingsOfParts } from '../../config/definitions.ts'
 import type { Job } from '../../model/job.ts'
 import type { Recurrence } from '../../model/service.ts'
-import { applyPrune, planPrune } from '../../operations/prune.ts'
+import { planPrune, pruneAndKeepLocks } from '../../operations/prune.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
 import { timelineOf } from '../../operations/timeline.ts'
 import { dueAfter, recurrencesOf } from '../../service.ts'
@@ -159,7 +159,7 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
         const { result, error } = await recorded(app.deps, start, async (handle) =>
           exclusively(app.deps, `job:${job.name}`, async () => {
             handle.stage('prune')
-            return applyPrune(app.deps, vault, await plan(), { handle, signal: handle.signal })
+            return pruneAndKeepLocks(app.deps, vault, await plan(), { handle })
           }),
         )
         if (result === undefined) throw error ?? new Error('a prune ended without a result')

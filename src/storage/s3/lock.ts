@@ -3,7 +3,7 @@
  * behind a marker, so they never fail for a lock; what is hidden can be read with `asOf`, and goes when its lock is over.
  */
 import type { ObjectIdentifier } from '@aws-sdk/client-s3'
-import { isAppError } from '../../base/errors.ts'
+import { AppError, isAppError } from '../../base/errors.ts'
 import { checkKey } from '../../base/keys.ts'
 import { parseDuration } from '../../base/units.ts'
 import type { S3StorageSettings } from '../../model/settings.ts'
@@ -36,10 +36,17 @@ export function objectLock(place: Place, settings: Settings, now: () => Date): O
 
   async function until(key: string, { signal }: CallOptions = {}): Promise<Date | undefined> {
     checkKey(key)
-    const head = await connection.call(`look at the lock of ${key} in ${name}`, async (client, sdk) =>
-      client.send(new sdk.HeadObjectCommand({ Bucket: bucket, Key: root + key }), { abortSignal: signal }),
-    )
-    return head.ObjectLockRetainUntilDate
+    const tried = `look at the lock of ${key} in ${name}`
+    try {
+      const head = await connection.call(tried, async (client, sdk) =>
+        client.send(new sdk.HeadObjectCommand({ Bucket: bucket, Key: root + key }), { abortSignal: signal }),
+      )
+      return head.ObjectLockRetainUntilDate
+    } catch (error) {
+      // An answer to HEAD has no body that would say what is missing.
+      if (!isAppError(error) || error.details['status'] !== 404) throw error
+      throw new AppError('storage.not-found', `cannot ${tried}: no such object`, { cause: error })
+    }
   }
 
   return {

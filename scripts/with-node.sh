@@ -40,4 +40,4 @@ case "$file" in /*) ;; *) file="$root/$file" ;; esac
 PATH="$root/node_modules/.bin:$PATH"
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-1048576}"
 export PATH NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/compile}"
-exec "$node" --disable-warning=ExperimentalWarning --max-semi-space-size=4 "$file" "$@"
+exec "$node" --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=50 --no-parallel-scavenge "$file" "$@"

@@ -3,7 +3,8 @@
  *
  *   --quick           a tenth of the files, 1 GiB instead of 8, one run each: about a minute or two
  *   --only NAMES      of the cases, such as zstd,restore,list, or repo for all of repositories
- *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, api, start, s3db, storages
+ *   --on NAMES        of the material: tree, large, small (1 GiB, to compare memory), service, api, start, s3db, storages,
+ *                     databases (or postgres, mariadb)
  *   --runs N          turns of each command (3)
  *   --dir FOLDER      for material, vaults and results (default: holdfast-bench in the folder for temporary files)
  *   --write FILE      put the result into this Markdown file, below its `<!-- results -->` mark
@@ -64,7 +65,8 @@ try {
 
 const s3db = wants(values.on, 's3db') ? await onS3db() : ''
 const storages = wants(values.on, 'storages') ? await onStorages() : ''
-const text = `${describeMachine(dir)}\n${describeMaterial(used)}\n${tableOf(results, runs)}${s3db}${storages}`
+const databases = await onDatabases()
+const text = `${describeMachine(dir)}\n${describeMaterial(used)}\n${tableOf(results, runs)}${s3db}${storages}${databases}`
 console.log(text)
 if (values.write !== undefined) write(values.write)
 // s3db keeps timers.
@@ -75,6 +77,14 @@ function onMaterial(label: string, material: Material): void {
   for (const one of [...casesFor(label, material, work), ...repositoryCases(label, material, work)]) {
     if (wants(values.only, one.name) && !(material.files === 1 && one.name === 'unchanged')) runCase(one)
   }
+}
+
+async function onDatabases(): Promise<string> {
+  const on = (name: string): boolean => wants(values.on, 'databases') || wants(values.on, name)
+  if (!on('postgres') && !on('mariadb')) return ''
+  Object.assign(process.env, await prepareTools())
+  const { databaseBenchmarks } = await import('./databases.ts')
+  return databaseBenchmarks(join(dir, 'databases'), { quick, runs, on })
 }
 
 async function onStart(): Promise<void> {

@@ -131,6 +131,9 @@ jobs: { shop: { source: { type: postgres, method: physical, host: 127.0.0.1, por
       assert.match(notes(await backup('incremental')), /blocks/)
       await until('a window', async () => (await timelineOf(hf, 'shop')).windows.length === 1)
       sql('insert into away select generate_series(1, 5000)')
+      // A stop stores what came; what the server has not sent yet stays with it.
+      const wrote = Date.now()
+      await until('it', async () => Date.parse((await timelineOf(hf, 'shop')).windows.at(-1)?.to ?? '') > wrote)
       lane.child.kill('SIGTERM')
       await lane.ended
       const proved = await run(

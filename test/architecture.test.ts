@@ -117,6 +117,23 @@ test('each SDK is imported in its home only, and lazily', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('what every command loads has no engine, no files source and no schema in it', () => {
+  const commands = ['backup', 'list', 'restore', 'check', 'prune'].map((name) => `src/cli/commands/${name}.ts`)
+  const work = ['run-jobs', 'restore', 'check-lanes', 'prune'].map((name) => `src/operations/${name}.ts`)
+  const reached = new Set(['src/cli/run.ts', 'src/app.ts', ...commands, ...work])
+  const packages = new Set<string>()
+  for (const from of reached)
+    for (const { file, specifier, lazy, typeOnly } of imports) {
+      if (file !== from || lazy || typeOnly) continue
+      if (specifier.startsWith('.')) reached.add(normalize(join(dirname(file), specifier)))
+      else if (!specifier.startsWith('node:')) packages.add(specifier)
+    }
+  // Each of these costs some milliseconds, zod a hundred. Names alone cost nothing.
+  const heavy = [...reached].filter((file) => /^src\/(?:archive|repository|sources\/files)\//.test(file))
+  assert.deepEqual(heavy.sort(), ['src/archive/names.ts', 'src/repository/ids.ts'])
+  assert.deepEqual([...packages].sort(), ['commander', 'picomatch'])
+})
+
 test('every package that the source imports is a declared dependency', () => {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
     string,

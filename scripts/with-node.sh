@@ -29,9 +29,12 @@ if ! [ "$stamp" -nt "$root/package-lock.json" ]; then
   rm -rf "$lock" "$log"
   trap - EXIT
 fi
-for node in "$root/node_modules/node/bin/node" "$(command -v node || true)"; do
-  [ -x "$node" ] && "$node" -e 'process.exit(+process.versions.node.split(".")[0] >= 24 ? 0 : 1)' 2>/dev/null && break
-  node=
+# Less memory, and no helpers of the collector; a Node that does not know these words goes without.
+for flags in "--max-semi-space-size=4 --heap-growing-percent=50 --no-parallel-scavenge" ""; do
+  for node in "$root/node_modules/node/bin/node" "$(command -v node || true)"; do
+    [ -x "$node" ] && "$node" $flags -e 'process.exit(+process.versions.node.split(".")[0] >= 24 ? 0 : 1)' 2>/dev/null && break 2
+    node=
+  done
 done
 [ -n "$node" ] || { echo "holdfast: Node.js 24 or newer is needed, and npm did not bring it" >&2; exit 1; }
 file=$1
@@ -40,4 +43,4 @@ case "$file" in /*) ;; *) file="$root/$file" ;; esac
 PATH="$root/node_modules/.bin:$PATH"
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-1048576}"
 export PATH NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/compile}"
-exec "$node" --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=50 --no-parallel-scavenge "$file" "$@"
+exec "$node" --disable-warning=ExperimentalWarning $flags "$file" "$@"

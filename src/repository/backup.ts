@@ -163,7 +163,8 @@ async function write(
       dataAddedPacked: snapshot.summary.data_added_packed,
     }
   } catch (error) {
-    // What was sent need not be sent again, whatever ended this.
+    // What was sent need not be sent again, whatever ended this; no thread sends more behind that.
+    await lanes.close()
     await store.keep()
     throw isAbort(error) || isAppError(error) ? error : toAppError(error)
   } finally {

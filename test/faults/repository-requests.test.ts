@@ -28,13 +28,13 @@ interface Traffic {
 }
 
 /** Counts bytes of packs that were stored, and all that was read. */
-function counting(inner: Storage): Traffic {
+function counting(inner: Storage, onSent: (bytes: number) => void = () => undefined): Traffic {
   const traffic: Traffic = { storage: inner, sent: 0, got: 0, gets: 0 }
   traffic.storage = {
     ...inner,
     async put(key, body, options) {
       const stored = await inner.put(key, body, options)
-      if (key.startsWith('data/')) traffic.sent += stored.size
+      if (key.startsWith('data/')) onSent((traffic.sent += stored.size))
       return stored
     },
     async *get(key, options) {
@@ -64,18 +64,17 @@ function largeTree(files: number): Tree {
 
 for (const how of ['cancelled', 'failed'] as const)
   test(`a backup that ${how === 'failed' ? 'failed' : 'was cancelled'} half-way does not send its data again`, async () => {
-    const counted = counting(memory())
+    const cancel = new AbortController()
+    const counted = counting(memory(), (sent) => {
+      if (how === 'cancelled' && sent > 30 * MIB) cancel.abort()
+    })
     const open = await openOn(counted.storage)
     const tree = largeTree(140)
     const bytes = 70 * MIB
-    const cancel = new AbortController()
     const failing = faulty(counted.storage)
     if (how === 'failed') failing.add({ on: 'put', key: /^data\//, how: 'fail', after: 2, times: 1 })
-    const onProgress = (): void => {
-      if (how === 'cancelled' && counted.sent > 30 * MIB) cancel.abort()
-    }
     await assert.rejects(
-      open(failing).backup(request(tree, { type: 'auto', time: new Date(), signal: cancel.signal, onProgress })),
+      open(failing).backup(request(tree, { type: 'auto', time: new Date(), signal: cancel.signal })),
       (error) => isAppError(error, how === 'failed' ? 'storage.unreachable' : 'run.cancelled'),
     )
     const before = counted.sent

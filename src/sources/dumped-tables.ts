@@ -53,39 +53,63 @@ const dumped = (database: string, name: string, rows: number | undefined, bytes 
   bytes,
 })
 
-async function postgres(content: DumpedContent): Promise<DumpedTable[]> {
-  const { ABOUT, TABLES, TOTALS, isPiece, parseAbout, parseTotals, tableFolder } = await import('./postgres/layout.ts')
+interface ServerLayout {
+  ABOUT: string
+  TABLES: string
+  TOTALS: string
+  isPiece: (name: string) => boolean
+}
+
+interface ServerDump {
+  database: string
+  /** Each with the name of its folder. */
+  tables: { name: string; folder: string }[]
+  rows: ReadonlyMap<string, number>
+}
+
+/** Of a layout with a folder for each database and below it one for each table; `rows` are by that folder's name. */
+async function tablesOf(
+  content: DumpedContent,
+  { ABOUT, TABLES, TOTALS, isPiece }: ServerLayout,
+  parse: (about: Uint8Array, totals: Uint8Array | undefined, path: string) => ServerDump,
+): Promise<DumpedTable[]> {
   const files = await filesOf(content, (entry) => [ABOUT, TOTALS].includes(nameOf(entry)))
   const bytes = await bytesBy(content, (entry) => (isPiece(nameOf(entry)) ? folderOf(entry) : undefined))
   return [...files].flatMap(([path, text]) => {
     if (!path.endsWith(`/${ABOUT}`)) return []
-    const folder = path.slice(0, -ABOUT.length - 1)
-    const totals = files.get(`${folder}/${TOTALS}`)
-    const rows = new Map(
-      totals && parseTotals(totals, path).tables.map((table) => [tableFolder(table), table.rows] as const),
+    const at = path.slice(0, -ABOUT.length - 1)
+    const { database, tables, rows } = parse(text, files.get(`${at}/${TOTALS}`), path)
+    return tables.map(({ name, folder }) =>
+      dumped(database, name, rows.get(folder), bytes.get(`${at}/${TABLES}/${folder}`)),
     )
-    const { database, tables } = parseAbout(text, path)
-    return tables.map((table) => {
-      const key = tableFolder(table)
-      const name = `${table.schema}.${table.name}`
-      return dumped(database, name, rows.get(key), bytes.get(`${folder}/${TABLES}/${key}`))
-    })
+  })
+}
+
+async function postgres(content: DumpedContent): Promise<DumpedTable[]> {
+  const layout = await import('./postgres/layout.ts')
+  const { parseAbout, parseTotals, tableFolder } = layout
+  return tablesOf(content, layout, (about, totals, path) => {
+    const { database, tables } = parseAbout(about, path)
+    const counted = totals === undefined ? [] : parseTotals(totals, path).tables
+    return {
+      database,
+      tables: tables.map((table) => ({ name: `${table.schema}.${table.name}`, folder: tableFolder(table) })),
+      rows: new Map(counted.map((table) => [tableFolder(table), table.rows])),
+    }
   })
 }
 
 async function mysql(content: DumpedContent): Promise<DumpedTable[]> {
-  const { ABOUT, TABLES, TOTALS, isPiece, parseAbout, parseTotals } = await import('./mysql/layout.ts')
-  const files = await filesOf(content, (entry) => [ABOUT, TOTALS].includes(nameOf(entry)))
-  const bytes = await bytesBy(content, (entry) => (isPiece(nameOf(entry)) ? folderOf(entry) : undefined))
-  return [...files].flatMap(([path, text]) => {
-    if (!path.endsWith(`/${ABOUT}`)) return []
-    const folder = path.slice(0, -ABOUT.length - 1)
-    const totals = files.get(`${folder}/${TOTALS}`)
-    const rows = new Map(totals && parseTotals(totals, path).tables.map((table) => [table.name, table.rows] as const))
-    const { database, tables } = parseAbout(text, path)
-    return tables.map(({ name }) =>
-      dumped(database, name, rows.get(name), bytes.get(`${folder}/${TABLES}/${folderName(name)}`)),
-    )
+  const layout = await import('./mysql/layout.ts')
+  const { parseAbout, parseTotals } = layout
+  return tablesOf(content, layout, (about, totals, path) => {
+    const { database, tables } = parseAbout(about, path)
+    const counted = totals === undefined ? [] : parseTotals(totals, path).tables
+    return {
+      database,
+      tables: tables.map(({ name }) => ({ name, folder: folderName(name) })),
+      rows: new Map(counted.map(({ name, rows }) => [folderName(name), rows])),
+    }
   })
 }
 
@@ -105,6 +129,8 @@ async function sqlite(content: DumpedContent): Promise<DumpedTable[]> {
   const files = await filesOf(content, (entry) => nameOf(entry) === ABOUT)
   return [...files].flatMap(([path, text]) => {
     const { file, tables } = parseAbout(text, path)
-    return tables.map(({ name, rows }) => ({ database: file, name, rows }))
+    // What SQLite keeps for itself was counted too.
+    const own = tables.filter(({ name }) => !name.startsWith('sqlite_'))
+    return own.map(({ name, rows }) => ({ database: file, name, rows }))
   })
 }

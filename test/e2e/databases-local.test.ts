@@ -70,6 +70,7 @@ test('an SQLite database is backed up, changed pages alone the second time, prov
   assert.ok(Number(second['data_added']) < Number(first['data_added']) * 0.8, 'only files of pages that changed')
   const tables = await hf.run(['ls', 'latest', '--vault', './vault', '--tables'])
   assert.match(tables.stdout, /shop\.db +orders +60000/)
+  assert.doesNotMatch(tables.stdout, /sqlite_/)
   const prove = ['verify', 'latest', '--vault', './vault', '--level', 'V5', '--assert']
   const holds = "select count(*) = 1 from orders where note = 'changed'"
   const proof = await hf.json<{ ok: boolean; level: string }>([...prove, holds])

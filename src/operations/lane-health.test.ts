@@ -2,26 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Clock } from '../base/clock.ts'
 import { sqliteCatalogue } from '../catalogue/sqlite.ts'
-import type { Job } from '../model/job.ts'
+import { laneJob } from '../../test/support/scripted-lane.ts'
 import { findingsOf } from './incidents.ts'
 import { expectLane, forgetLane, laneReporter } from './lane-health.ts'
 
 const START = Date.parse('2027-01-01T00:00:00Z')
 const MINUTE = 60_000
 
-const job: Job = {
-  name: 'shop',
-  enabled: true,
-  continuous: true,
-  source: { type: 'files', paths: ['/'] },
-  vaults: ['disk'],
-  type: 'auto',
-  verify: { afterBackup: 'V0', assert: [] },
-  notify: [],
-  hooks: { before: [], after: [], onFailure: [] },
-  tags: [],
-  labels: [],
-}
+const job = laneJob('disk')
 
 function world() {
   let minutes = 0

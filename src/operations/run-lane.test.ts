@@ -3,31 +3,16 @@ import { test } from 'node:test'
 import { sqliteCatalogue } from '../catalogue/sqlite.ts'
 import { AppError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
-import type { Job } from '../model/job.ts'
 import { memory } from '../storage/memory.ts'
 import { openVault, entriesOf, readingOf } from '../../test/support/archive.ts'
-import { piece, scriptedLane, untilAborted } from '../../test/support/scripted-lane.ts'
+import { laneJob, piece, scriptedLane, untilAborted } from '../../test/support/scripted-lane.ts'
 import { findingsOf } from './incidents.ts'
 import { runLane } from './run-lane.ts'
 import type { JobRun } from './run-jobs.ts'
 
-const settings: Job = {
-  name: 'shop',
-  enabled: true,
-  continuous: true,
-  source: { type: 'files', paths: ['/'] },
-  vaults: ['v'],
-  type: 'auto',
-  verify: { afterBackup: 'V0', assert: [] },
-  notify: [],
-  hooks: { before: [], after: [], onFailure: [] },
-  tags: [],
-  labels: [],
-}
-
 test('a backup of a lane that fails is an incident of its job, is tried again, and is over when one is made', async () => {
   const vault = await openVault(memory())
-  const job: Job = { ...settings, vaults: [vault.name] }
+  const job = laneJob(vault.name)
   // A second passes in a hundredth of one.
   const began = Date.now()
   const elapsed = (): number => (Date.now() - began) * 100

@@ -1,4 +1,5 @@
 /** A source whose log is what a test gives it. */
+import type { Job } from '../../src/model/job.ts'
 import type { FollowOptions, LanePiece, LaneReading, LaneSource } from '../../src/model/lane.ts'
 
 export interface ScriptedLane extends LaneSource {
@@ -47,3 +48,18 @@ export const untilAborted = async (signal: AbortSignal | undefined): Promise<nev
     if (signal?.aborted === true) reject(signal.reason)
     signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
+
+/** A job that follows a log, into a vault of that name. */
+export const laneJob = (vault: string): Job => ({
+  name: 'shop',
+  enabled: true,
+  continuous: true,
+  source: { type: 'files', paths: ['/'] },
+  vaults: [vault],
+  type: 'auto',
+  verify: { afterBackup: 'V0', assert: [] },
+  notify: [],
+  hooks: { before: [], after: [], onFailure: [] },
+  tags: [],
+  labels: [],
+})

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { inspect } from 'node:util'
+import { noSshd, startSshd } from '../../test/servers/sshd.ts'
 import { noRclone } from '../../test/servers/webdav.ts'
 import { utf8 } from '../base/bytes.ts'
 import { isAppError } from '../base/errors.ts'
@@ -153,4 +154,43 @@ test('driver:rclone: no word of an error has the password of the remote', { skip
     const told = inspect(errors, { depth: 8 }) + storage.name
     assert.ok(!told.includes(password) && !told.includes('rd-secret'), told)
   }
+})
+
+test(
+  'driver:rclone: what replaces an object of the same length within a second is stored, where times are whole seconds',
+  { skip: noRclone ?? noSshd },
+  async () => {
+    const server = await startSshd()
+    const { port, user, root } = { ...server.settings, ...server }
+    const remote = `:sftp,host=127.0.0.1,port=${port},user=${user ?? 'root'},key_file=${join(server.keys, 'user')}:${root}`
+    const storage = rclone({ remote }, { retry })
+    try {
+      for (const text of ['first', 'other', 'third']) {
+        await storage.put('a', utf8(text))
+        assert.equal(Buffer.from(await collect(storage.get('a'))).toString(), text)
+      }
+    } finally {
+      await storage.close()
+      await server.stop()
+    }
+  },
+)
+
+test('driver:rclone: an object that others remove while it is replaced is stored', { skip: noRclone }, async () => {
+  const storage = rclone({ remote: shared }, { retry: { attempts: 6, baseMs: 1, maxMs: 20 } })
+  const until = Date.now() + 1500
+  const last = await Promise.all(
+    [0, 1, 2].map(async (writer) => {
+      let text = ''
+      for (let round = 0; Date.now() < until; round += 1) {
+        await storage.put('raced', utf8((text = `round ${round} of ${writer}`)))
+        if (Math.random() < 0.5) await storage.remove('raced')
+      }
+      return text
+    }),
+  )
+  assert.ok(!last.includes(''))
+  await storage.put('raced', utf8('last'))
+  assert.equal(Buffer.from(await collect(storage.get('raced'))).toString(), 'last')
+  await storage.close()
 })

@@ -15,11 +15,21 @@ import { isTemporary, temporaryFor } from './local-files.ts'
 import { lookedAtFiles, objectOf } from './looked-at-files.ts'
 import { readRemote } from './rclone/remote-name.ts'
 import { connect } from './rclone/remote.ts'
-import { replayedPut } from './replayed-put.ts'
+import { asPermanent, replayedPut } from './replayed-put.ts'
 
 const DEFAULT_IDLE_TIMEOUT_MS = 120_000
+/** Its moves leave an object alone that has the length and time of the new one, be its bytes others: never for us. */
+const ALWAYS = { IgnoreTimes: true }
 /** An upload may take as long as it moves. */
 const LONGEST_MS = 24 * 3_600_000
+
+interface Move {
+  tried: string
+  signal: AbortSignal | undefined
+  from: string
+  path: string
+  length: number
+}
 
 /**
  * Any storage that rclone knows, by its remote control: a program that is started at the first call and ended by
@@ -93,24 +103,43 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
         sent = await remote.file(tried, each, target)
         return sent?.size
       }
-      const length = await replayedPut({ calls, tried, signal, onBytes, send }, body)
-      if (moves) {
+      const place = async (length: number): Promise<void> => {
         await lookFirst()
-        await calls.persist(tried, signal, async (each, attempt) => {
-          const move = { srcFs: fs, srcRemote: target, dstFs: fs, dstRemote: path }
-          await remote.command(tried, each, 'operations/movefile', move).catch(async (error: unknown) => {
-            // The answer to an earlier try may have been lost.
-            const lost = attempt > 1 && isAppError(error, 'storage.not-found')
-            if (!lost || (await remote.file(tried, each, path))?.size !== length) throw error
-          })
-        })
+        const job = { tried, signal, from: target, path, length }
+        if (!(await moved(job)))
+          throw new AppError('storage.failed', `cannot ${tried}: it was gone before it was moved`)
       }
+      const length = await replayedPut({ calls, tried, signal, onBytes, send, ...(moves && { place }) }, body)
       for (const file of tries.slice(0, -1)) await takeBack(tried, file)
       // A move keeps the time of change.
       return objectOf(key, sent ?? { name: path, size: length, modified: new Date() })
     } catch (error) {
       for (const file of tries) await takeBack(tried, file)
       throw error
+    }
+  }
+
+  /** False: it is neither where it was sent to nor, as far as can be seen, in its place. */
+  async function moved(job: Move): Promise<boolean> {
+    const { tried, signal, from, path, length } = job
+    const input = { srcFs: fs, srcRemote: from, dstFs: fs, dstRemote: path, _config: ALWAYS }
+    const move = async (each: AbortSignal): Promise<boolean> => {
+      try {
+        await remote.command(tried, each, 'operations/movefile', input)
+        return true
+      } catch (error) {
+        if (!isAppError(error, 'storage.not-found')) throw error
+        // It removes what it replaces before, and looks at what it moved after: others may have removed either.
+        if ((await remote.file(tried, each, from)) !== undefined)
+          throw new AppError('storage.failed', `cannot ${tried}: what it replaces went away`, { cause: error })
+        return (await remote.file(tried, each, path))?.size === length
+      }
+    }
+    try {
+      return await calls.persist(tried, signal, move)
+    } catch (error) {
+      // The body need not be sent again for it.
+      throw asPermanent(error)
     }
   }
 

@@ -12,6 +12,8 @@ export interface ReplayedPut {
   onBytes: (bytes: number) => void
   /** Sends the whole body in one request; gives the size that the other side then has. Called again when it fails. */
   send: (body: Bytes | AsyncIterable<Bytes>, signal: AbortSignal) => Promise<number | undefined>
+  /** Called when all of it is there: moves it to its place. What it throws and can be repeated has the body sent again. */
+  place?: (length: number) => Promise<void>
 }
 
 /**
@@ -51,6 +53,7 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
       if (!ended) throw new AppError('storage.failed', `cannot ${tried}: it was said to be stored before its end`)
       if (found !== length)
         throw new AppError('storage.truncated', `cannot ${tried}: ${found ?? 'none'} of ${length} bytes arrived`)
+      await job.place?.(length)
     })
     if (body instanceof Uint8Array) onBytes(length)
     return length
@@ -62,7 +65,8 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
   }
 }
 
-const asPermanent = (error: unknown): AppError =>
+/** The same error, not to be repeated. */
+export const asPermanent = (error: unknown): AppError =>
   isAppError(error)
     ? new AppError(error.code, error.message, { cause: error, details: { ...error.details, permanent: true } })
     : new AppError('storage.failed', String(error), { cause: error, details: { permanent: true } })

@@ -41,7 +41,8 @@ export interface RemoteRequest {
 
 /** Its errors are texts of forty storages: what most of them say. The first that fits counts. */
 const WORDS: [RegExp, ErrorCode][] = [
-  [/object not found|directory not found/i, 'storage.not-found'],
+  // The last: of a disk, when another removes it at the same moment.
+  [/object not found|directory not found|^remove .*: no such file or directory/i, 'storage.not-found'],
   [/didn't find section in config|unknown type|no such remote|couldn't find root/i, 'storage.invalid'],
   [/NoSuchBucket|bucket (?:does not exist|not found)|container not found/i, 'storage.missing-bucket'],
   [/no space left|quota|insufficient storage|disk full/i, 'storage.full'],

@@ -11,6 +11,7 @@ import { utf8, type Bytes } from '../base/bytes.ts'
 import { isAppError, type AppError } from '../base/errors.ts'
 import { collect, streamOf } from '../base/streams.ts'
 import type { SftpStorageSettings } from '../model/settings.ts'
+import { STORAGE_STRESS } from '../testing/storage-stress.ts'
 import { storageSuite } from '../testing/storage-suite.ts'
 import { openStorage } from './open.ts'
 import { sftp } from './sftp.ts'
@@ -211,6 +212,22 @@ test(
     } finally {
       await storage.close()
       await once.close()
+      await server.stop()
+    }
+  },
+)
+
+test(
+  'driver:sftp: without extensions, an object that others remove while it is replaced is stored',
+  { skip: noSshd },
+  async () => {
+    const server = await startSshd({ without: ['posix-rename', 'hardlink'] })
+    const storage = sftp(server.settings, { retry })
+    const race = STORAGE_STRESS.find(({ name }) => name === 'racing-removals') ?? assert.fail()
+    try {
+      for (let round = 0; round < 4; round += 1) await race.check({ storage, prefix: `${round}/` })
+    } finally {
+      await storage.close()
       await server.stop()
     }
   },

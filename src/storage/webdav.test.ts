@@ -13,9 +13,12 @@ import { find, parseXml } from './webdav/xml.ts'
 
 const opener = join(import.meta.dirname, 'open.ts')
 
+/** Servers refuse for a moment what others are at work on. */
+const retry = { attempts: 8, baseMs: 20, maxMs: 500 }
+
 let npm: DavServer | undefined
 storageSuite('driver:webdav', {
-  open: async () => webdav((npm = await startNpmDav()).settings),
+  open: async () => webdav((npm = await startNpmDav()).settings, { retry }),
   except: { keys: 'webdav-server does not escape question marks and angle brackets in its answers' },
   close: () => npm?.stop(),
   manyKeys: 203,
@@ -25,7 +28,7 @@ storageSuite('driver:webdav', {
 let rclone: DavServer | undefined
 storageSuite('driver:webdav-rclone', {
   unavailable: noRclone,
-  open: async () => webdav((rclone = await startRcloneDav()).settings),
+  open: async () => webdav((rclone = await startRcloneDav()).settings, { retry }),
   except: { 'racing-writers': 'its server refuses a move onto what another one is just moved onto' },
   close: () => rclone?.stop(),
   manyKeys: 203,

@@ -9,9 +9,10 @@ import type { WebdavStorageSettings } from '../model/settings.ts'
 import type { PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { discard } from './http.ts'
+import type { Named } from './folder-walk.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
 import { lookedAtFiles, objectOf } from './looked-at-files.ts'
-import { replayedPut } from './replayed-put.ts'
+import { asPermanent, replayedPut } from './replayed-put.ts'
 import { connect } from './webdav/client.ts'
 
 /** Some servers take a backslash for a slash. */
@@ -81,13 +82,14 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
     }
   }
 
+  const taken = (key: string): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
+
   async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {
     const { signal, ifAbsent = false, onBytes = () => undefined } = options
     const path = checked(key)
     const tried = `store ${key} in ${name}`
     throwIfAborted(signal)
-    const taken = (): AppError => new AppError('storage.exists', `cannot create ${key} in ${name}: it exists`)
-    if (ifAbsent && (await files.stat(key, { ...(signal && { signal }) })) !== undefined) throw taken()
+    if (ifAbsent && (await files.stat(key, { ...(signal && { signal }) })) !== undefined) throw taken(key)
     // Each try has a file of its own: a server may still write what was broken off behind what comes next.
     const tries: string[] = []
     let temporary = ''
@@ -98,26 +100,45 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
         await upload(tried, each, temporary, sent)
         return (await client.file(tried, each, temporary))?.size
       }
-      const length = await replayedPut({ calls: long.calls, tried, signal, onBytes, send }, body)
-      const stored = await calls.persist(tried, signal, async (each) => {
-        const headers = { destination: client.urlOf(path), overwrite: ifAbsent ? 'F' : 'T' }
-        const also = [403, 404, 409, 412, 500]
-        const { ok, status } = await discard(await ask(tried, each, { method: 'MOVE', path: temporary, headers, also }))
-        if (status === 412 && ifAbsent) throw taken()
-        const found = await client.file(tried, each, path)
-        // Others moved theirs to the same place just then; or the answer to an earlier try was lost.
-        const moved = ok || (found?.size === length && (await client.file(tried, each, temporary)) === undefined)
-        if (!moved)
-          throw new AppError('storage.failed', `cannot ${tried}: it was not moved into place (HTTP ${status})`)
-        return found?.size === length ? found : { name: path, size: length, modified: new Date() }
-      })
+      let stored: Named | undefined
+      const place = async (length: number): Promise<void> => {
+        const move = { from: temporary, path, length, ifAbsent }
+        try {
+          stored = await calls.persist(tried, signal, async (each) => moved(tried, each, move))
+        } catch (error) {
+          // The body need not be sent again for it.
+          throw asPermanent(error)
+        }
+        if (stored === undefined)
+          throw new AppError('storage.failed', `cannot ${tried}: it was gone before it was moved`)
+      }
+      const length = await replayedPut({ calls: long.calls, tried, signal, onBytes, send, place }, body)
       for (const file of tries.slice(0, -1)) await takeBack(tried, file)
-      return objectOf(key, stored)
+      return objectOf(key, stored ?? { name: path, size: length, modified: new Date() })
     } catch (error) {
       for (const file of tries) await takeBack(tried, file)
       throwIfAborted(signal)
       throw error
     }
+  }
+
+  /** Undefined: it is neither where it was sent to nor, as far as can be seen, in its place. */
+  async function moved(
+    tried: string,
+    signal: AbortSignal,
+    { from, path, length, ifAbsent }: { from: string; path: string; length: number; ifAbsent: boolean },
+  ): Promise<Named | undefined> {
+    const headers = { destination: client.urlOf(path), overwrite: ifAbsent ? 'F' : 'T' }
+    const also = [403, 404, 409, 412, 500]
+    const { ok, status } = await discard(await ask(tried, signal, { method: 'MOVE', path: from, headers, also }))
+    if (status === 412 && ifAbsent) throw taken(path)
+    const found = await client.file(tried, signal, path)
+    // Others moved theirs to the same place just then, or removed it; or the answer to an earlier try was lost.
+    if (ok || found?.size === length) {
+      const there = found?.size === length ? found : { name: path, size: length, modified: new Date() }
+      if (ok || (await client.file(tried, signal, from)) === undefined) return there
+    } else if ((await client.file(tried, signal, from)) === undefined) return undefined
+    throw new AppError('storage.failed', `cannot ${tried}: it was not moved into place (HTTP ${status})`)
   }
 
   /** A server may still be at work on what was broken off, and write its file behind the removal. */

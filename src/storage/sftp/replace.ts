@@ -75,8 +75,9 @@ async function moveOver(session: Session, from: string, to: string, aside: strin
     try {
       return await rename(session, from, to)
     } catch (error) {
-      const taken = statusOf(error) !== undefined && (await statOf(session, to)) !== undefined
-      if (!taken || attempt >= ATTEMPTS) {
+      // Whatever was in its place, others may have removed it since: only that ours is there tells that it can be tried again.
+      const again = statusOf(error) !== undefined && (await statOf(session, from)) !== undefined
+      if (!again || attempt >= ATTEMPTS) {
         await putBack(session, to)
         throw error
       }

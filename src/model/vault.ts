@@ -27,6 +27,12 @@ export interface Vault {
    */
   backup(request: BackupRequest): Promise<BackupOutcome>
 
+  /**
+   * Makes a backup of one in another vault as it is stored there, where both store alike; undefined where they do not, and
+   * nothing was done. What is here already is neither read nor stored again.
+   */
+  takeOver?(from: Vault, backup: Backup, options?: TakeOverOptions): Promise<Backup | undefined>
+
   /** The entries of a backup in path order, without content. */
   entries(id: string, options?: EntrySelection): AsyncIterable<Entry>
 
@@ -133,6 +139,10 @@ export interface BackupRequest extends Cancel {
   kind?: string
   /** Small facts that are kept beside the backup and listed with it; readable without a key. */
   labels?: Record<string, string>
+  onProgress?: OnProgress
+}
+
+export interface TakeOverOptions extends Cancel {
   onProgress?: OnProgress
 }
 

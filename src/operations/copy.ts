@@ -8,7 +8,7 @@ import { AppError } from '../base/errors.ts'
 import { readerOfStream } from '../base/reader.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Entry, RestoredEntry, SourceEntry } from '../model/entry.ts'
-import type { Vault } from '../model/vault.ts'
+import type { TakeOverOptions, Vault } from '../model/vault.ts'
 import { copyLane, type LaneCopied } from './lane-copy.ts'
 import { laneOf } from './segments.ts'
 import { recorded, type Deps, type Recorded } from './recorder.ts'
@@ -39,7 +39,7 @@ export async function copy(
 ): Promise<Recorded<CopyResult>> {
   return recorded(deps, { kind: 'copy', job: backup.job, vault: to.name, ...cancel }, async (handle) => {
     const options = { signal: handle.signal }
-    const { job, host = '', source, paths, tags, time } = backup
+    const { job, time } = backup
     handle.run.summary = { [COPY_OF]: `${from.name}/${backup.id}` }
     if (from === to) throw new AppError('usage.invalid', `${backup.id} is in ${to.name}: name another vault`)
     const log = async (): Promise<{ log?: LaneCopied }> =>
@@ -51,30 +51,37 @@ export async function copy(
       return { skipped: true, ...(await log()) }
     handle.stage('copy', `${backup.id} to ${to.name}`)
     await to.tidy(options)
-    const scratch = mkdtempSync(join(tmpdir(), 'holdfast-copy-'))
-    try {
-      const outcome = await to.backup({
-        ...options,
-        job,
-        source,
-        paths,
-        tags,
-        host,
-        time,
-        type: 'full',
-        ...(backup.labels && { labels: backup.labels }),
-        reading: { entries: () => inPathOrder(from, backup.id, scratch, options), close: async () => {} },
-        onProgress: handle.onProgress,
-      })
-      handle.run.backupId = outcome.backup.id
-      // What must not be pruned there must not be pruned here.
-      if (backup.hold === true) await to.annotate(outcome.backup.id, { hold: true })
-      deps.catalogue.saveBackup(outcome.backup)
-      return { copy: outcome.backup, skipped: false, ...(await log()) }
-    } finally {
-      rmSync(scratch, { recursive: true, force: true })
-    }
+    const taken = await to.takeOver?.(from, backup, { ...options, onProgress: handle.onProgress })
+    const made = taken ?? (await anew(from, backup, to, { ...options, onProgress: handle.onProgress }))
+    handle.run.backupId = made.id
+    // What must not be pruned there must not be pruned here.
+    if (backup.hold === true) await to.annotate(made.id, { hold: true })
+    deps.catalogue.saveBackup(made)
+    return { copy: made, skipped: false, ...(await log()) }
   })
+}
+
+/** Its entries as those of a new backup. */
+async function anew(from: Vault, backup: Backup, to: Vault, options: TakeOverOptions): Promise<Backup> {
+  const { job, host = '', source, paths, tags, time, labels } = backup
+  const scratch = mkdtempSync(join(tmpdir(), 'holdfast-copy-'))
+  try {
+    const outcome = await to.backup({
+      ...options,
+      job,
+      source,
+      paths,
+      tags,
+      host,
+      time,
+      type: 'full',
+      ...(labels && { labels }),
+      reading: { entries: () => inPathOrder(from, backup.id, scratch, options), close: async () => {} },
+    })
+    return outcome.backup
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
 }
 
 /**

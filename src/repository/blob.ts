@@ -10,21 +10,29 @@ import { expandTo } from './zstd.ts'
 /** Largest content of one blob: a chunk has at most 8 MiB, a tree of a huge folder much more. */
 const MAX_BLOB = 2 ** 31
 
+/** A blob that was opened; `packed`: as it lay in the seal, `content` itself where it was not compressed. */
+export interface OpenedBlob {
+  packed: Buffer
+  content: Buffer
+}
+
 /** Opens a sealed blob as it came from a pack: decrypted, expanded, compared with its id. */
-export function decodeBlob(
+export function openBlob(
   key: SealKey,
   sealed: Uint8Array,
   { type, id, uncompressedLength }: { type: BlobType; id: string; uncompressedLength: number },
-): Buffer {
+): OpenedBlob {
   const what = `${type} blob ${id.slice(0, 8)}`
-  const plain = unseal(key, sealed)
-  if (plain === undefined) throw damaged(what, 'its sum is wrong')
+  const packed = unseal(key, sealed)
+  if (packed === undefined) throw damaged(what, 'its sum is wrong')
   if (uncompressedLength > MAX_BLOB) throw damaged(what, 'it claims to be larger than any')
-  const content = uncompressedLength === 0 ? plain : expandTo(uncompressedLength, plain)
+  const content = uncompressedLength === 0 ? packed : expandTo(uncompressedLength, packed)
   if (content === undefined) throw damaged(what, 'it cannot be expanded')
   if (idOf(content) !== id) throw damaged(what, 'its content is not that of its id')
-  return content
+  return { packed, content }
 }
+
+export const decodeBlob = (...blob: Parameters<typeof openBlob>): Buffer => openBlob(...blob).content
 
 const expand = zstdExpander()
 const memories = new Map<string, Uint8Array>()

@@ -7,7 +7,7 @@ import type { Bytes } from '../base/bytes.ts'
 import { AppError } from '../base/errors.ts'
 import { zstdCompressor, type FrameFunction } from '../base/zstd-frames.ts'
 import type { BlobIndex } from './blob-index.ts'
-import { memoryFor, opens } from './blob.ts'
+import { memoryFor, opens, type OpenedBlob } from './blob.ts'
 import { SEAL_OVERHEAD, sealInto, type SealKey } from './crypto.ts'
 import { ID_LENGTH, type BlobType } from './ids.ts'
 import { entryLength, encodeHeader } from './pack-header.ts'
@@ -109,6 +109,15 @@ export class PackWriter {
     return id
   }
 
+  /** Stores what another repository has, compressed as it is there, unless it is here. */
+  storeOpened({ packed, content }: OpenedBlob, id: Buffer): void {
+    const { index, type } = this.#settings
+    const entry = index.claim(type, id)
+    if (entry === -1) return
+    const asItIs = this.#compress !== undefined && packed !== content
+    this.#write(content, id, entry, asItIs ? packed : undefined)
+  }
+
   /** Takes a sealed blob over as it is, from another pack; `entry` is its number in the index. */
   copy(sealed: Bytes, id: Buffer, uncompressedLength: number, entry: number): void {
     if (this.#length > 0 && sealed.length > MAX_CHUNK) this.#finish()
@@ -126,13 +135,14 @@ export class PackWriter {
     return rest
   }
 
-  #write(content: Bytes, id: Buffer, entry: number): void {
-    const room = sealedRoom(content.length)
+  /** `packed`: its frame, if there is one already. */
+  #write(content: Bytes, id: Buffer, entry: number, packed?: Bytes): void {
+    const room = sealedRoom(Math.max(content.length, packed?.length ?? 0))
     // Trees may be larger than any chunk.
-    if (this.#length > 0 && content.length > MAX_CHUNK) this.#finish()
+    if (this.#length > 0 && room > sealedRoom(MAX_CHUNK)) this.#finish()
     this.#pack ??= this.#memory.take(Math.max(packRoom(this.#packSize), room + 1024))
-    let plain = content
-    if (this.#compress !== undefined) {
+    let plain = packed ?? content
+    if (this.#compress !== undefined && packed === undefined) {
       const scratch = memoryFor('packed', room)
       plain = scratch.subarray(0, this.#compress(content, scratch))
     }

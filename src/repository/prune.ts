@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { AppError, isAppError, toAppError } from '../base/errors.ts'
-import { collect, throwIfAborted } from '../base/streams.ts'
+import { throwIfAborted } from '../base/streams.ts'
 import type { Cancel, RemoveOptions, RemoveOutcome } from '../model/vault.ts'
 import type { BackupContext } from './backup.ts'
 import { decodeBlob } from './blob.ts'
@@ -15,6 +15,8 @@ import { NOTES_FOLDER, readNotes } from './notes.ts'
 import { markUsed, planPacks, type PackPlan } from './pack-plan.ts'
 import { PackStore } from './pack-store.ts'
 import { PackWriter } from './pack-writer.ts'
+import { damaged } from './parse.ts'
+import { sealedBlobs, wantedByPack } from './placed-blobs.ts'
 import { inParallel, loadIndex, readSnapshots, type IndexedRepository } from './repository.ts'
 import { readUnpacked, storeUnpacked } from './unpacked.ts'
 
@@ -133,7 +135,7 @@ async function repack(
   lock: RepositoryLock,
   { clock, signal, onProgress }: RemoveOptions & { clock: Clock },
 ): Promise<void> {
-  const { index, key, packs, storage } = repository
+  const { index, key, packs } = repository
   const cancel: Cancel = signal ? { signal } : {}
   const allowed = lock.confirmed
   const store = new PackStore(repository, { clock, ...cancel, allowed, assertAllowed: () => lock.assertHeld() })
@@ -142,18 +144,16 @@ async function repack(
     data: new PackWriter({ ...settings, type: 'data' }, store.memory('data')),
     tree: new PackWriter({ ...settings, type: 'tree' }, store.memory('tree')),
   }
-  const wanted = entriesByPack(repository, plan)
+  const going = new Set(plan.repack)
+  const wanted = wantedByPack(repository, (entry, pack) => plan.kept[entry] === 1 && going.has(pack))
   try {
     for (const [done, number] of plan.repack.entries()) {
-      for (const range of coalesce(wanted.get(number) ?? [])) {
+      for await (const blobs of sealedBlobs(repository, number, wanted.get(number) ?? [], cancel)) {
         throwIfAborted(signal)
         await store.room(2)
-        const { start, end } = range
-        const pack = keyOfFile('data', packs.id(number))
-        const bytes = await collect(storage.get(pack, { range: { start, end }, ...cancel }), end - start)
-        for (const { entry, offset, length, uncompressedLength } of range.blobs) {
-          const sealed = bytes.subarray(offset - start, offset - start + length)
+        for (const { entry, sealed, uncompressedLength } of blobs) {
           const [type, id] = [index.typeOf(entry), index.idOf(entry)]
+          if (sealed === undefined) throw damaged(keyOfFile('data', packs.id(number)), 'it is missing or cut')
           decodeBlob(key, sealed, { type, id, uncompressedLength })
           writers[type].copy(sealed, Buffer.from(id, 'hex'), uncompressedLength, entry)
         }
@@ -167,46 +167,6 @@ async function repack(
   } finally {
     await store.settle()
   }
-}
-
-interface PlacedBlob {
-  entry: number
-  offset: number
-  length: number
-  uncompressedLength: number
-}
-
-function entriesByPack({ index }: IndexedRepository, { repack: numbers, kept }: PackPlan): Map<number, PlacedBlob[]> {
-  const wanted = new Map<number, PlacedBlob[]>(numbers.map((number) => [number, []]))
-  for (let entry = 0; entry < index.count; entry += 1) {
-    if (kept[entry] !== 1) continue
-    const { pack, ...place } = index.place(entry)
-    wanted.get(pack)?.push({ entry, ...place })
-  }
-  return wanted
-}
-
-/** Blobs that are not wanted are read with the others where a request of its own would cost more. */
-const GAP = 256 * 1024
-const MOST_RANGE = 16 * 1024 * 1024
-
-export interface Range<T> {
-  start: number
-  end: number
-  blobs: T[]
-}
-
-export function coalesce<T extends { offset: number; length: number }>(blobs: readonly T[]): Range<T>[] {
-  const ranges: Range<T>[] = []
-  for (const blob of [...blobs].sort((a, b) => a.offset - b.offset)) {
-    const last = ranges.at(-1)
-    const end = blob.offset + blob.length
-    if (last !== undefined && blob.offset - last.end <= GAP && end - last.start <= MOST_RANGE) {
-      last.end = Math.max(last.end, end)
-      last.blobs.push(blob)
-    } else ranges.push({ start: blob.offset, end, blobs: [blob] })
-  }
-  return ranges
 }
 
 /** Lists what is left of the files that name a pack that goes; gives the ids of these files. */

@@ -58,6 +58,19 @@ export async function repositoryVault(options: RepositoryVaultOptions): Promise<
   return vaultOf(repository, options)
 }
 
+/** What lies behind a vault, for another one that takes over a backup blob by blob. */
+interface Inside {
+  polynomial: bigint
+  /** The backup and its index while nobody prunes. */
+  using<T>(
+    id: string,
+    cancel: Cancel,
+    work: (index: IndexedRepository, stored: StoredSnapshot) => Promise<T>,
+  ): Promise<T>
+}
+
+const insides = new WeakMap<Vault, Inside>()
+
 /** The vault of a repository that is open. */
 export function vaultOf(
   repository: OpenRepository,
@@ -106,7 +119,7 @@ export function vaultOf(
     }
   }
 
-  return {
+  const vault: Vault = {
     name,
     format: 'repository',
     storage,
@@ -115,6 +128,16 @@ export function vaultOf(
       loaded = undefined
       const { repositoryBackup } = await import('./backup.ts')
       return repositoryBackup(context, request)
+    },
+    async takeOver(from, backup, how = {}) {
+      const inside = insides.get(from)
+      // Content that is cut elsewhere would never meet what is backed up here.
+      if (inside?.polynomial !== repository.config.polynomial) return undefined
+      loaded = undefined
+      const { takeOver } = await import('./take-over.ts')
+      return inside.using(backup.id, how, async (index, snapshot) =>
+        takeOver(context, { repository: index, snapshot, backup }, how),
+      )
     },
     async *entries(id, selection = {}) {
       const { snapshot } = await find(id, selection)
@@ -206,6 +229,17 @@ export function vaultOf(
     },
     close: async () => storage.close(),
   }
+  insides.set(vault, {
+    polynomial: repository.config.polynomial,
+    async using(id, cancel, work) {
+      await using lock = await readLock(cancel)
+      const stored = await find(id, cancel)
+      const index = await indexed(cancel)
+      await lock?.confirmed
+      return work(index, stored)
+    },
+  })
+  return vault
 }
 
 async function listBackups(

@@ -313,7 +313,7 @@ export function createApp(settings: Settings, options: AppOptions = {}): App {
       return {
         target: async (order, backup, dryRun) => restoreTarget(app, order, backup, dryRun),
         points: { cluster: clusterPoint, database: databasePoint, file: filePoint },
-        stored: async (name) => app.vault(name),
+        stored: async (name, how) => app.vault(name, how),
         limits: (name) => settings.vaults[name]?.limits,
         source: async (job) => app.source(job.source, { vaults: job.vaults }),
         vault: async (name, job) => {

@@ -37,13 +37,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     'operations',
     'jobs',
   ],
-  'service.ts': [...NOUNS, 'app.ts', 'service-lanes.ts', 'operations', 'jobs'],
-  'service-lanes.ts': [...NOUNS, 'app.ts', 'operations'],
+  service: [...NOUNS, 'app.ts', 'operations', 'jobs'],
   testing: [...NOUNS, 'operations'],
   library: [...NOUNS, 'app.ts', 'operations', 'config'],
-  http: [...NOUNS, 'app.ts', 'service.ts', 'policy', 'jobs', 'operations', 'config'],
+  http: [...NOUNS, 'app.ts', 'service', 'policy', 'jobs', 'operations', 'config'],
   's3db-plugin': [...NOUNS, 'app.ts', 'operations', 'sources'],
-  cli: [...NOUNS, 'app.ts', 'service.ts', 'policy', 'jobs', 'operations', 'http', 'config'],
+  cli: [...NOUNS, 'app.ts', 'service', 'policy', 'jobs', 'operations', 'http', 'config'],
   'index.ts': ['*'],
 }
 

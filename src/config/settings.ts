@@ -1,4 +1,4 @@
-import { parseSize } from '../base/units.ts'
+import { parseDuration, parseSize } from '../base/units.ts'
 import type { Job, SourceSettings } from '../model/job.ts'
 import type {
   CompressionSettings,
@@ -38,7 +38,7 @@ export function toSettings(config: Config, context: ToSettings): Settings {
 }
 
 function toVault(name: string, vault: VaultConfig, context: ToSettings): VaultSettings {
-  const { storage, compression, encryption, partSize, cache, limits, ...rest } = vault
+  const { storage, compression, encryption, partSize, cache, limits, check, ...rest } = vault
   const settings: VaultSettings = { name, ...rest, storage: toStorage(storage, context) }
   if (compression !== undefined) settings.compression = toCompression(compression)
   if (encryption !== undefined) settings.encryption = toEncryption(encryption)
@@ -46,6 +46,8 @@ function toVault(name: string, vault: VaultConfig, context: ToSettings): VaultSe
   if (cache !== undefined) {
     settings.cache = { dir: cache.dir, ...(cache.maxSize === undefined ? {} : { maxSize: parseSize(cache.maxSize) }) }
   }
+  if (check !== undefined)
+    settings.check = { everyMs: parseDuration(check.every), readData: Number.parseFloat(check.readData) / 100 }
   if (limits !== undefined) {
     const { warn, stop } = limits
     settings.limits = {

@@ -41,6 +41,7 @@ const ACTIONS: Partial<Record<RouteKey, string | undefined>> = {
   'POST /api/v1/vaults/test': 'vault.try',
   'POST /api/v1/notifications/test': 'notifier.try',
   'POST /api/v1/vaults/{name}/test': 'vault.test',
+  'POST /api/v1/vaults/{name}/check': 'vault.check',
   'POST /api/v1/vaults/{name}/refresh': 'vault.refresh',
   'POST /api/v1/notifications': 'notifier.create',
   'PUT /api/v1/notifications/{name}': 'notifier.change',

@@ -4,7 +4,7 @@ import { VERSION } from '../base/version.ts'
 import { PROOF_LEVELS, type Backup } from '../model/backup.ts'
 import type { Incident } from '../model/incident.ts'
 import type { Run } from '../model/run.ts'
-import { nextDue, recurrencesOf } from '../service.ts'
+import { nextDue, recurrencesOf } from '../service/times.ts'
 
 type Labels = Record<string, string>
 

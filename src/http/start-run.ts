@@ -1,11 +1,12 @@
 /** Putting work into the queue, from where a worker takes it. */
 import { AppError } from '../base/errors.ts'
 import { runId } from '../base/ids.ts'
-import type { Task, TaskKind, TaskOptions } from '../model/service.ts'
-import { saveQueued } from '../service.ts'
+import { whose, type Task, type TaskKind, type TaskOptions } from '../model/service.ts'
+import { saveQueued } from '../service/service.ts'
 import type { Api } from './handler.ts'
 
 export interface Order {
+  /** Of a check: `vaultWork` of the vault. */
   job: string
   kind: TaskKind
   level?: Task['level']
@@ -35,7 +36,9 @@ export async function startRun({ app }: Api, { job, kind, level, options }: Orde
     ...(options && { options }),
   }
   const runningNow = () =>
-    kind === 'restore' ? undefined : catalogue.runs({ job, kind, status: ['queued', 'running'], limit: 1 }).at(0)
+    kind === 'restore'
+      ? undefined
+      : catalogue.runs({ ...whose({ job }), kind, status: ['queued', 'running'], limit: 1 }).at(0)
   let running = runningNow()
   let queued = running === undefined && catalogue.service.enqueue(task) !== undefined
   // A run that has ended just now is put away a moment later.
@@ -46,7 +49,7 @@ export async function startRun({ app }: Api, { job, kind, level, options }: Orde
   }
   if (!queued) {
     const run = running?.id ?? catalogue.service.tasks().find((one) => one.job === job && one.kind === kind)?.run
-    throw new AppError('run.locked', `a ${kind} of ${job} waits or works already`, {
+    throw new AppError('run.locked', `a ${kind} of ${whose({ job }).vault ?? job} waits or works already`, {
       hint: 'Wait for it, or cancel it.',
       details: { ...(run !== undefined && { run }) },
     })

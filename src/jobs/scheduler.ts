@@ -139,7 +139,11 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     return [...asleep, ...rest]
   }
 
-  function taskOf({ name, job, kind, schedule, level, labels = [] }: Recurrence, due: Date, late: boolean): Task {
+  function taskOf(
+    { name, job, kind, schedule, level, labels = [], check }: Recurrence,
+    due: Date,
+    late: boolean,
+  ): Task {
     const start = late ? clock.now() : due
     const wait = 'cron' in schedule ? jitterMs(name, due, schedule) : 0
     return {
@@ -154,6 +158,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       attempt: 1,
       ...(level && { level }),
       labels,
+      ...(check && { options: check }),
     }
   }
 

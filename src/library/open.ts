@@ -14,6 +14,7 @@ import { literalSecret } from '../model/secret.ts'
 import type { Storage } from '../model/storage.ts'
 import type { BackupNotes, CheckResult, EntrySelection } from '../model/vault.ts'
 import { backup } from '../operations/backup.ts'
+import { check } from '../operations/check.ts'
 import { copy, type CopyResult } from '../operations/copy.ts'
 import { diff, type Difference } from '../operations/diff.ts'
 import { planPrune, pruneAndKeepLocks, type PrunePlan } from '../operations/prune.ts'
@@ -186,12 +187,9 @@ function holdfast(app: App, all: Channel): Holdfast {
     check: ({ vault: place, readData = false }, cancel = {}) =>
       operation(async (tell) => {
         const vault = await app.vault(place, { uncached: true })
-        return resultOf(
-          await recorded(telling(tell), { kind: 'check', job: '', vault: vault.name, ...cancel }, async (handle) => {
-            handle.stage('check')
-            return vault.check({ readData, signal: handle.signal, onProgress: handle.onProgress })
-          }),
-        )
+        const done = await check(telling(tell), vault, { readData: readData ? 1 : 0, ...cancel })
+        // Damage is an answer here, not a failure.
+        return done.result?.ok === false ? done.result : resultOf(done)
       }),
     copy: ({ vault, backup: id, to }, cancel = {}) =>
       operation(async (tell) => {

@@ -2,14 +2,23 @@
 import type { ProofLevel } from './backup.ts'
 import type { ScheduleSettings } from './job.ts'
 
-export type TaskKind = 'backup' | 'verify' | 'restore'
+export type TaskKind = 'backup' | 'verify' | 'restore' | 'check'
 
-/** Something that recurs: a job's own schedule, one added at the command line, or a job's restore test. */
+/** Under what a task on a whole vault, which belongs to no job, stands in the queue: names of jobs have no slash. */
+export const vaultWork = (vault: string): string => `${VAULT_WORK}${vault}`
+const VAULT_WORK = 'vault/'
+
+/** Whose a task is, as it is shown: work on a whole vault is of no job. */
+export const whose = ({ job }: { job: string }): { job: string; vault?: string } =>
+  job.startsWith(VAULT_WORK) ? { job: '', vault: job.slice(VAULT_WORK.length) } : { job }
+
+/** Something that recurs: a job's own schedule, one added at the command line, a job's restore test, or the checks of a vault. */
 export interface Recurrence {
   /** Unique, such as `web/backup`. */
   name: string
+  /** Of a vault's checks: `vaultWork` of it. */
   job: string
-  kind: 'backup' | 'verify'
+  kind: 'backup' | 'verify' | 'check'
   /** A cron schedule, or every so many milliseconds. */
   schedule: ScheduleSettings | { everyMs: number }
   /** From the configuration, or added by `schedule add`. */
@@ -18,6 +27,14 @@ export interface Recurrence {
   level?: ProofLevel
   /** That a worker must have. */
   labels?: string[]
+  /** For `check`. */
+  check?: VaultCheck
+}
+
+export interface VaultCheck {
+  vault: string
+  /** The share of the stored bytes that is read and hashed, 0 to 1. */
+  readData: number
 }
 
 /** What became of one due time. */
@@ -59,6 +76,8 @@ export interface TaskOptions {
   backup?: string
   vault?: string
   restore?: RestoreOrder
+  /** Of a check: the share of the bytes that is read. */
+  readData?: number
 }
 
 /** A restore that somebody asked for and a worker makes. */

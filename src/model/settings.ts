@@ -100,6 +100,8 @@ export interface VaultSettings {
   limits?: { warn?: number; stop?: number }
   /** What the storage costs, for estimates. */
   prices?: Prices
+  /** Checks by the service; `readData` is the share of the bytes that is read, 0 to 1. */
+  check?: { everyMs: number; readData: number }
 }
 
 /** As the service bills them; what is left out costs nothing. */

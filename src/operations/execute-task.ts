@@ -5,6 +5,7 @@ import type { Job } from '../model/job.ts'
 import type { SlotState, Task } from '../model/service.ts'
 import type { Run } from '../model/run.ts'
 import type { Vault } from '../model/vault.ts'
+import { check } from './check.ts'
 import { recorded, statusOf, type Deps, type RunHandle } from './recorder.ts'
 import { restorePointByOrder } from './point-order.ts'
 import { verifyPoint } from './point-verify.ts'
@@ -29,6 +30,7 @@ export async function executeTask(
   onStart?: (job: Job, runId: string) => void,
 ): Promise<TaskOutcome> {
   if (task.kind === 'restore') return bring(deps, task, job, openers, signal)
+  if (task.kind === 'check') return look(deps, task, openers, signal)
   if (job === undefined) {
     const error = new AppError('job.not-found', `there is no job ${task.job} any more`)
     endQueued(deps, task.run, error)
@@ -44,6 +46,23 @@ export async function executeTask(
   // Nothing was begun at all, as when the signal came first.
   if (results.length === 0) endQueued(deps, task.run, toAppError(signal.reason, 'run.cancelled'))
   return { ...stateOf(results, signal), results }
+}
+
+async function look(deps: Deps, task: Task, openers: Openers, signal: AbortSignal): Promise<TaskOutcome> {
+  const { vault: name, readData = 0 } = task.options ?? {}
+  const { run: id, trigger } = task
+  try {
+    if (name === undefined || openers.stored === undefined)
+      throw new AppError('internal.bug', 'this check does not say what it looks at')
+    const vault = await openers.stored(name, { uncached: true })
+    const { run, error } = await check(deps, vault, { readData, trigger, id, signal })
+    if (error === undefined) return { state: 'done', results: [] }
+    return { state: slotState(run.status), reason: error.message, results: [] }
+  } catch (thrown) {
+    const error = toAppError(thrown)
+    endQueued(deps, id, error)
+    return { state: slotState(statusOf(error)), reason: error.message, results: [] }
+  }
 }
 
 /** The job may be gone, as its backups are not. */

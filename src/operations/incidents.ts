@@ -27,6 +27,7 @@ export function findingsOf(
   expected: readonly Expected[],
   now: Date,
   limitsOf: (vault: string) => UsageLimits = () => ({}),
+  damageIn: (vault: string) => VaultDamage | undefined = () => undefined,
 ): Finding[] {
   const runs = catalogue.runs({ job: job.name, limit: 200 })
   const findings = ['backup', 'verify'].flatMap((kind) =>
@@ -40,7 +41,37 @@ export function findingsOf(
     (vault) => spaceFinding(job.name, vault, catalogue.usage(vault, new Date(0)), limitsOf(vault), now) ?? [],
   )
   const silent = [...laneFindings(catalogue, job, now), ...overdue(job, expected, good, now)]
-  return unlike([...spaces, ...findings, ...silent, ...unproved(catalogue, job, now)])
+  const damaged = job.vaults.flatMap((vault) => {
+    const damage = damageIn(vault)
+    return damage?.jobs.includes(job.name) === true ? ofRun(job, vault, damage.run) : []
+  })
+  return unlike([...spaces, ...findings, ...damaged, ...silent, ...unproved(catalogue, job, now)])
+}
+
+/** What a check of a vault found, and no later one that looks as closely has shown to be over. */
+export interface VaultDamage {
+  run: Run
+  jobs: string[]
+}
+
+const LOOKED_BACK = 50
+
+/** `used`: the jobs that keep their backups there. What touches none of them is told to the first. */
+export function damageOf(catalogue: Catalogue, vault: string, used: () => string[]): VaultDamage | undefined {
+  let seen = -1
+  for (const run of catalogue.runs({ job: '', vault, kind: 'check', limit: LOOKED_BACK })) {
+    if (!counts(run)) continue
+    const { readData, jobs } = run.summary ?? {}
+    const read = typeof readData === 'number' ? readData : 0
+    if (run.error === undefined) seen = Math.max(seen, read)
+    if (run.error?.code !== 'backup.damaged') continue
+    // What was found by reading some of it is over when all of it is read, and well.
+    if (seen >= (read > 0 ? 1 : 0)) return undefined
+    const known = used()
+    const touched = Array.isArray(jobs) ? known.filter((job) => jobs.includes(job)) : []
+    return { run, jobs: touched.length > 0 ? touched : known.slice(0, 1) }
+  }
+  return undefined
 }
 
 /** Of a backup and a proof that fail alike, one. An incident is known by these two. */

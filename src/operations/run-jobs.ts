@@ -23,8 +23,8 @@ export interface Openers {
   vault(name: string, job: Job): Promise<Vault>
   /** Where restores to a moment go. */
   points?: PointTargets
-  /** To read what is there; never made anew. */
-  stored?(name: string): Promise<Vault>
+  /** To read what is there; never made anew. `uncached`: all of it from the storage itself. */
+  stored?(name: string, how?: { uncached: boolean }): Promise<Vault>
 }
 
 export interface JobRun extends Recorded<BackupResult> {

@@ -79,6 +79,7 @@ const TABLE: Record<RouteKey, Access> = {
   'DELETE /api/v1/vaults/{name}': 'admin',
   'POST /api/v1/vaults/test': 'admin',
   'POST /api/v1/vaults/{name}/test': 'operate',
+  'POST /api/v1/vaults/{name}/check': 'operate',
   'POST /api/v1/vaults/{name}/refresh': 'operate',
   'GET /api/v1/notifications': 'read',
   'POST /api/v1/notifications': 'admin',

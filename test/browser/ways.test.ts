@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { DatabaseSync } from 'node:sqlite'
 import type { Browser } from 'playwright-core'
 import { firstAccount, noChromium, openBrowser, picture, startServer, until, visit } from '../support/browser.ts'
+import { violations } from '../support/axe.ts'
 import { scratch } from '../support/holdfast.ts'
 
 let browser: Browser
@@ -99,6 +100,51 @@ test(
     await page.getByRole('row', { name: /first/ }).getByRole('link').click()
     await page.getByRole('button', { name: 'to-the-aunt.txt' }).click()
     await page.locator('.preview pre').getByText('first', { exact: true }).waitFor()
+  },
+)
+
+test(
+  'a vault is checked from its page, and damage is shown with what it touches (driver:chromium)',
+  { skip: noChromium },
+  async (t) => {
+    const dir = scratch(t, 'checking')
+    mkdirSync(join(dir, 'letters'))
+    writeFileSync(join(dir, 'letters/one.txt'), 'one')
+    writeFileSync(
+      join(dir, 'holdfast.yaml'),
+      `version: 1\nvaults: { local: { storage: "file:${dir}/vault", format: archive } }\njobs: { letters: { source: { type: files, paths: ["${dir}/letters"] }, vaults: [local] } }\n`,
+    )
+    const server = await startServer(dir)
+    t.after(async () => server.stop())
+    const { code, stderr } = await server.cli.run(['backup', 'letters'], {
+      env: { HOLDFAST_SERVER__DATA_DIR: join(dir, 'data') },
+    })
+    assert.equal(code, 0, stderr)
+    const stored = join(dir, 'vault/letters')
+    const archive = join(stored, readdirSync(stored).find((name) => name.endsWith('.tar.zst')) ?? '')
+    const bytes = readFileSync(archive)
+    bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
+    writeFileSync(archive, bytes)
+    const { page, problems } = await visit(browser)
+    await firstAccount(page, server)
+    await page.goto(`${server.url}/vaults/local`)
+    await page.getByText('Nobody has looked for damage here yet.').waitFor()
+    await page.getByRole('button', { name: 'Check', exact: true }).click()
+    await page.locator('dialog').getByText('Every byte').click()
+    await page.locator('dialog').getByRole('button', { name: 'Check' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Check · local' }).waitFor()
+    await page.getByRole('heading', { name: '1 damaged object' }).waitFor()
+    await page.getByRole('cell', { name: /tar\.zst/ }).waitFor()
+    await picture(page, 'damage')
+    assert.deepEqual(await violations(page), [])
+    await page.getByRole('link', { name: 'local' }).first().click()
+    await page.getByText('100 % of the bytes read').waitFor()
+    await page.goto(`${server.url}/alerts`)
+    await page
+      .getByText(/1 damaged objects? in local/)
+      .first()
+      .waitFor()
+    assert.deepEqual(problems, [])
   },
 )
 

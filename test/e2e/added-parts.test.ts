@@ -6,7 +6,8 @@ import { test } from 'node:test'
 import { createApp, parseStorageUrl, type App } from '../../src/app.ts'
 import { openDatabase } from '../../src/base/sqlite.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { recurrencesOf, reviewAll } from '../../src/service.ts'
+import { reviewAll } from '../../src/service/incidents.ts'
+import { recurrencesOf } from '../../src/service/times.ts'
 import { scratch } from '../support/holdfast.ts'
 
 async function open(dir: string, more = ''): Promise<App> {

@@ -6,7 +6,7 @@ import { createApp, parseStorageUrl } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { startServer } from '../../src/http/server.ts'
 import { newToken, newUser } from '../../src/operations/accounts.ts'
-import { runService } from '../../src/service.ts'
+import { runService } from '../../src/service/service.ts'
 
 /** Why it cannot run here, if it cannot. */
 export const noSchemathesis: string | undefined =

@@ -11,7 +11,7 @@ import { findRoute } from '../../src/http/routing.ts'
 import { startServer } from '../../src/http/server.ts'
 import type { Role, Scope } from '../../src/model/access.ts'
 import { newToken, newUser } from '../../src/operations/accounts.ts'
-import { runService } from '../../src/service.ts'
+import { runService } from '../../src/service/service.ts'
 import { scratch } from './holdfast.ts'
 
 export const PASSWORD = 'correct horse battery'

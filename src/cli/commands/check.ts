@@ -1,47 +1,29 @@
 import type { Command } from 'commander'
-import { AppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
 import type { CheckResult } from '../../model/vault.ts'
+import { shareRead, type CheckFlags } from '../check-flags.ts'
 import type { Context } from '../context.ts'
 import { openVaults, withVault, type VaultOptions } from '../vault-options.ts'
 
-interface CheckFlags extends VaultOptions {
-  readData?: boolean
-  readDataSubset?: string
-}
+interface Flags extends VaultOptions, CheckFlags {}
 
 export function register(program: Command, context: Context): void {
   withVault(program.command('check').description('look for damage in a vault, and for the backups that it touches'))
     .option('--read-data', 'read and hash every stored byte')
     .option('--read-data-subset <percent>', 'read this share of the objects, chosen at random: 10%')
-    .action(async (options: CheckFlags) => check(context, options))
+    .action(async (options: Flags) => check(context, options))
 }
 
-async function check(context: Context, options: CheckFlags): Promise<void> {
+async function check(context: Context, options: Flags): Promise<void> {
   const { out, signal } = context
-  const share = options.readDataSubset === undefined ? undefined : shareOf(options.readDataSubset)
+  const readData = shareRead(options)
   const app = await context.app()
-  const { recorded } = await import('../../operations/recorder.ts')
-  const { checkLanes } = await import('../../operations/check-lanes.ts')
+  const { check: checkVault } = await import('../../operations/check.ts')
   const results: (CheckResult & { vault: string })[] = []
   for (const vault of await openVaults(context, { ...options, uncached: true })) {
-    const { result, error } = await recorded(
-      app.deps,
-      { kind: 'check', job: '', vault: vault.name, signal },
-      async (handle) => {
-        handle.stage('check')
-        const backups = await vault.check({
-          signal: handle.signal,
-          readData: options.readData === true || share !== undefined,
-          ...(share !== undefined && { readDataShare: share }),
-          onProgress: handle.onProgress,
-        })
-        const found = await checkLanes(vault, backups, { readData: options.readData === true, signal: handle.signal })
-        handle.run.summary = { ok: found.ok, ...found.checked, damage: found.damage }
-        return found
-      },
-    )
-    if (error !== undefined) throw error
+    const { result, error } = await checkVault(app.deps, vault, { readData, signal })
+    // What is damaged is told with all the rest.
+    if (error !== undefined && (result === undefined || result.ok)) throw error
     if (result !== undefined) results.push({ vault: vault.name, ...result })
   }
   out.settle()
@@ -49,14 +31,6 @@ async function check(context: Context, options: CheckFlags): Promise<void> {
     results.map((result) => text(context, result)).join('\n'),
   )
   if (results.some(({ ok }) => !ok)) context.exitCode = 4
-}
-
-function shareOf(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)%$/.exec(text)
-  const share = Number(match?.[1]) / 100
-  if (match === null || share <= 0 || share > 1)
-    throw new AppError('usage.invalid', `--read-data-subset ${text} is no percentage such as 10%`)
-  return share
 }
 
 function text({ out }: Context, { vault, ok, checked, damage, notes }: CheckResult & { vault: string }): string {

@@ -5,7 +5,7 @@ import { AppError } from '../../base/errors.ts'
 import { formatDuration, parseDuration } from '../../base/units.ts'
 import { localText, systemTimezone } from '../../base/zone.ts'
 import { PROOF_LEVELS, type ProofLevel } from '../../model/backup.ts'
-import type { Recurrence } from '../../model/service.ts'
+import { whose, type Recurrence } from '../../model/service.ts'
 import type { Context } from '../context.ts'
 import { whole } from '../numbers.ts'
 import { table } from '../output.ts'
@@ -79,6 +79,7 @@ export function register(program: Command, context: Context): void {
 interface Shown {
   name: string
   job: string
+  vault?: string
   task: string
   schedule: string
   timezone: string
@@ -89,13 +90,13 @@ interface Shown {
 }
 
 async function all(app: App): Promise<Recurrence[]> {
-  const { recurrencesOf } = await import('../../service.ts')
+  const { recurrencesOf } = await import('../../service/times.ts')
   return recurrencesOf(app)
 }
 
 async function list(context: Context): Promise<void> {
   const app = await context.app()
-  const { nextDue } = await import('../../service.ts')
+  const { nextDue } = await import('../../service/times.ts')
   const shown = (await all(app)).map((one): Shown => {
     const state = app.history().service.state(one.name)
     const now = app.clock.now()
@@ -103,7 +104,7 @@ async function list(context: Context): Promise<void> {
     const next = nextDue(app, one)
     return {
       name: one.name,
-      job: one.job,
+      ...whose(one),
       task: one.kind,
       schedule: textOf(one),
       timezone: zoneOf(one),

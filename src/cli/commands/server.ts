@@ -42,7 +42,7 @@ async function serve(context: Context, name: string, parts: Parts, listen: strin
   const app = await context.app()
   const { out, signal } = context
   if (parts.worker && context.env['HOLDFAST_MODE']) await provePlaces(context, app)
-  const { runService } = await import('../../service.ts')
+  const { runService } = await import('../../service/service.ts')
   const { startServer } = await import('../../http/server.ts')
   const how = { ...(listen !== undefined && { listen }), loaded: await context.config(), healthOnly: name !== 'server' }
   const server = parts.http ? await startServer(app, how) : undefined

@@ -9,6 +9,7 @@ import { table } from '../output.ts'
 import { collect } from '../vault-options.ts'
 import { writeOut } from '../write-out.ts'
 import { finish, follow } from './follow.ts'
+import { shareRead, type CheckFlags } from '../check-flags.ts'
 import type { Remote } from './index.ts'
 
 type Backup = Call<'GET /api/v1/backups'>['answer']['items'][number]
@@ -72,6 +73,17 @@ export function registerBackups(program: Command, remote: Remote): void {
               query: { vault: found.vault },
               body: { level },
             })
+      finish(remote, await follow(remote, data.id))
+    })
+  program
+    .command('check')
+    .description('look for damage in a vault of the server')
+    .requiredOption('--vault <name>')
+    .option('--read-data', 'read and hash every stored byte')
+    .option('--read-data-subset <percent>', 'read this share of the objects, chosen at random: 10%')
+    .action(async ({ vault, ...flags }: CheckFlags & { vault: string }) => {
+      const body = { readData: shareRead(flags) }
+      const { data } = await client.call('POST /api/v1/vaults/{name}/check', { params: { name: vault }, body })
       finish(remote, await follow(remote, data.id))
     })
   filtered(program.command('restore').description('bring a backup back, on the machine of the server'))

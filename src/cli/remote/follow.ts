@@ -16,7 +16,7 @@ export async function follow({ client, context }: Remote, id: string): Promise<R
     const stage = run.stages.at(-1)?.stage ?? run.status
     const { filesDone = 0, bytesDone = 0, current = '' } = run.counters ?? {}
     out.line({ message_type: 'status', run_id: id, stage, files_done: filesDone, bytes_done: bytesDone })
-    const text = `${run.job}: ${stage}, ${filesDone} files, ${formatSize(bytesDone)} ${current}`.trim()
+    const text = `${run.job || run.vault}: ${stage}, ${filesDone} files, ${formatSize(bytesDone)} ${current}`.trim()
     if (text !== told && !out.json) out.note(text)
     told = text
     if (run.endedAt !== undefined) return run
@@ -48,7 +48,7 @@ export function finish({ context }: Remote, run: Run): void {
     throw new AppError(code, run.error.message, { hint: run.error.hint })
   }
   out.print(
-    `${out.paint('green', '✓')} ${run.kind} of ${run.job}: ${run.status}${run.backupId === undefined ? '' : `, ${run.backupId}`} in ${took.toFixed(1)} s`,
+    `${out.paint('green', '✓')} ${run.kind} of ${run.job || run.vault}: ${run.status}${run.backupId === undefined ? '' : `, ${run.backupId}`} in ${took.toFixed(1)} s`,
   )
   for (const { message, path } of run.warnings) out.note(`warning: ${path === undefined ? '' : `${path}: `}${message}`)
   if (run.status === 'warning') context.exitCode = 3

@@ -17,6 +17,7 @@ export const REMOTE = [
   'alert',
   'audit',
   'backup',
+  'check',
   'diff',
   'dump',
   'find',

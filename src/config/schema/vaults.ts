@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { count, flag, name, path, secret, settings, size, text, texts } from './fields.ts'
+import { count, duration, flag, name, path, secret, settings, size, text, texts } from './fields.ts'
 import { bandwidth } from './bandwidth.ts'
 import { storage } from './storage.ts'
 
@@ -80,6 +80,16 @@ export const vault = settings({
     budget: price('What a month may cost.'),
   })
     .describe('What the storage costs, for the estimates of `stats`.')
+    .optional(),
+  check: settings({
+    every: duration('How often, by the service.'),
+    readData: z
+      .string()
+      .regex(/^(?:100|\d{1,2}(?:\.\d+)?)%$/, 'a percentage such as 10%')
+      .describe('Of what is stored, how much is read and hashed each time, chosen at random.')
+      .default('0%'),
+  })
+    .describe('Looks for damage by itself.')
     .optional(),
   bandwidth: bandwidth.describe('Of all runs to this vault.').optional(),
   cache: settings({

@@ -8,6 +8,7 @@ export const time = z.codec(z.iso.datetime({ offset: true }), z.date(), {
 })
 
 export const jobName = z.string().min(1).max(100).describe('The name of a job.')
+export const ofJob = z.string().max(100).describe('The name of a job; empty for work on a whole vault.')
 export const vaultName = z.string().min(1).max(200).describe('The name of a vault.')
 export const bytes = z.number().nonnegative().describe('Bytes.')
 export const level = z.enum(['V0', 'V1', 'V2', 'V3', 'V4', 'V5']).describe('How far a backup was shown to restore.')
@@ -68,3 +69,5 @@ export const error = z.strictObject({
 })
 
 export const problem = z.object({ code: z.string(), message: z.string(), hint: z.string() })
+
+export const started = z.strictObject({ id: z.string().describe('Of the run.') })

@@ -1,6 +1,19 @@
 /** Jobs, their schedules and their retention. */
 import * as z from 'zod'
-import { definition, jobName, jobState, level, named, page, paging, runStatus, time, vaultName } from './fields.ts'
+import {
+  definition,
+  jobName,
+  jobState,
+  level,
+  named,
+  ofJob,
+  page,
+  paging,
+  runStatus,
+  started,
+  time,
+  vaultName,
+} from './fields.ts'
 import { route } from './kit.ts'
 
 const lastRun = z.strictObject({ id: z.string(), status: runStatus, at: time, endedAt: time.optional() })
@@ -41,12 +54,11 @@ export const job = jobShort.extend({
   ),
 })
 
-const started = z.strictObject({ id: z.string().describe('Of the run.') })
-
 export const scheduleRow = z.strictObject({
   name: z.string(),
-  job: jobName,
-  kind: z.enum(['backup', 'verify']),
+  job: ofJob,
+  vault: vaultName.optional().describe('Of checks.'),
+  kind: z.enum(['backup', 'verify', 'check']),
   origin: z.enum(['config', 'added']),
   spec: z.string(),
   timezone: z.string().optional(),

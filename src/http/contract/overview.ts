@@ -1,6 +1,6 @@
 /** The first page, figures, and what the server says of itself. */
 import * as z from 'zod'
-import { jobName, time, vaultName } from './fields.ts'
+import { jobName, ofJob, time, vaultName } from './fields.ts'
 import { jobShort } from './jobs.ts'
 import { route } from './kit.ts'
 import { alert, vaultShort } from './vaults.ts'
@@ -31,7 +31,14 @@ export const overviewRoutes = {
         }),
       ),
       upcoming: z
-        .array(z.strictObject({ job: jobName, kind: z.enum(['backup', 'verify']), at: time }))
+        .array(
+          z.strictObject({
+            job: ofJob,
+            vault: vaultName.optional(),
+            kind: z.enum(['backup', 'verify', 'check']),
+            at: time,
+          }),
+        )
         .describe('The next 24 hours.'),
       vaults: z.array(vaultShort),
     }),
@@ -93,7 +100,8 @@ export const overviewRoutes = {
       queue: z.array(
         z.strictObject({
           run: z.string(),
-          job: jobName,
+          job: ofJob,
+          vault: vaultName.optional(),
           kind: z.string(),
           state: z.string(),
           by: z.string().optional(),

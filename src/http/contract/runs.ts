@@ -1,6 +1,6 @@
 /** Runs and what is told of them while they work. */
 import * as z from 'zod'
-import { byId, flag, jobName, page, paging, problem, runKind, runStatus, time, vaultName } from './fields.ts'
+import { byId, flag, jobName, ofJob, page, paging, problem, runKind, runStatus, time, vaultName } from './fields.ts'
 import { route } from './kit.ts'
 
 const counters = z.object({
@@ -17,7 +17,7 @@ const warning = z.object({ code: z.string(), message: z.string(), path: z.string
 export const runShort = z.strictObject({
   id: z.string(),
   kind: runKind,
-  job: jobName,
+  job: ofJob,
   vault: vaultName.optional(),
   status: runStatus,
   trigger: z.enum(['manual', 'schedule', 'api', 'catch-up']),

@@ -1,8 +1,22 @@
 /** Vaults, notifications, alerts, and places that a new job may read. */
 import * as z from 'zod'
-import { byId, definition, flag, jobName, named, paging, problem, time, vaultName, whole } from './fields.ts'
+import {
+  byId,
+  definition,
+  flag,
+  jobName,
+  named,
+  paging,
+  problem,
+  runStatus,
+  started,
+  time,
+  vaultName,
+  whole,
+} from './fields.ts'
 import { route } from './kit.ts'
 
+const share = z.number().min(0).max(1).describe('Of the stored bytes, how many are read and hashed: 0 to 1.')
 const usagePoint = z.strictObject({ at: time, bytes: z.number(), objects: z.number(), free: z.number().optional() })
 
 export const vaultShort = z.strictObject({
@@ -32,7 +46,23 @@ export const vaultShort = z.strictObject({
   problem: z.string().optional().describe('What is open against it.'),
 })
 
-const vault = vaultShort.extend({ definition, yaml: z.string(), usage: z.array(usagePoint) })
+const vault = vaultShort.extend({
+  definition,
+  yaml: z.string(),
+  usage: z.array(usagePoint),
+  lastCheck: z
+    .strictObject({
+      run: z.string(),
+      at: time,
+      status: runStatus,
+      readData: share.optional(),
+      damaged: z.number().int().optional(),
+      message: z.string().optional(),
+    })
+    .optional()
+    .describe('The newest look for damage, whoever asked for it.'),
+  nextCheck: time.optional(),
+})
 
 const checks = z.array(
   z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string(), fix: z.string().optional() }),
@@ -111,6 +141,16 @@ export const vaultRoutes = {
     summary: 'Try a vault: reached, written to, read back',
     params: named,
     answer: z.strictObject({ ok: z.boolean(), checks, error: problem.optional() }),
+  }),
+  'POST /api/v1/vaults/{name}/check': route({
+    access: 'operate',
+    summary: 'Look for damage, and for the backups that it touches: a run',
+    params: named,
+    body: z.strictObject({ readData: share.default(0) }),
+    answer: started,
+    status: 202,
+    idempotent: true,
+    example: { readData: 0.1 },
   }),
   'POST /api/v1/vaults/{name}/refresh': route({
     access: 'operate',

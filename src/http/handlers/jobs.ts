@@ -1,14 +1,15 @@
 /** Jobs: list, make, change, run, pause; schedules and what a retention would keep. */
+import { formatDuration } from '../../base/units.ts'
 import { AppError, isAppError } from '../../base/errors.ts'
 import { systemTimezone } from '../../base/zone.ts'
 import type { Tree } from '../../config/key-path.ts'
 import { settingsOfParts } from '../../config/definitions.ts'
 import type { Job } from '../../model/job.ts'
-import type { Recurrence } from '../../model/service.ts'
+import { whose, type Recurrence } from '../../model/service.ts'
 import { planPrune, pruneAndKeepLocks } from '../../operations/prune.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
 import { timelineOf } from '../../operations/timeline.ts'
-import { dueAfter, recurrencesOf } from '../../service.ts'
+import { dueAfter, recurrencesOf } from '../../service/times.ts'
 import type { jobRoutes } from '../contract/jobs.ts'
 import { cronText } from '../cron-text.ts'
 import { pageOf } from '../cursor.ts'
@@ -198,10 +199,10 @@ export function jobHandlers(api: Api): Handlers<keyof typeof jobRoutes> {
         const paused = pausedUntil !== undefined && pausedUntil > now
         return {
           name: one.name,
-          job: one.job,
+          ...whose(one),
           kind: one.kind,
           origin: one.origin,
-          spec: 'cron' in one.schedule ? one.schedule.cron : `every ${one.schedule.everyMs / 3_600_000} h`,
+          spec: 'cron' in one.schedule ? one.schedule.cron : `every ${formatDuration(one.schedule.everyMs)}`,
           ...('cron' in one.schedule && { timezone: one.schedule.timezone ?? systemTimezone() }),
           ...(next && { next }),
           paused,

@@ -6,8 +6,10 @@ import { isTimezone, offsetAt, systemTimezone } from '../../base/zone.ts'
 import { hideSecrets, partsOfFile } from '../../config/definitions.ts'
 import type { Tree } from '../../config/key-path.ts'
 import type { Incident } from '../../model/incident.ts'
+import { whose } from '../../model/service.ts'
 import { isNewer } from '../../operations/update.ts'
-import { dueAfter, NEWER_KEY, recurrencesOf } from '../../service.ts'
+import { NEWER_KEY } from '../../service/service.ts'
+import { dueAfter, recurrencesOf } from '../../service/times.ts'
 import { sendText } from '../answer.ts'
 import type { overviewRoutes } from '../contract/overview.ts'
 import type { Served } from '../contract/index.ts'
@@ -147,7 +149,7 @@ export function overviewHandlers(api: Api): Handlers<keyof typeof overviewRoutes
         now: app.clock.now(),
         queue: catalogue.service.tasks().map(({ run, job, kind, state, by }) => ({
           run,
-          job,
+          ...whose({ job }),
           kind,
           state,
           ...(by !== undefined && { by }),
@@ -186,7 +188,7 @@ function upcomingOf({ app }: Api, { now, states }: JobsSeen) {
     .flatMap((one) =>
       dueAfter(one, now, states.get(one.name)?.pausedUntil, MOST_EACH)
         .filter((at) => at.getTime() < until)
-        .map((at) => ({ job: one.job, kind: one.kind, at })),
+        .map((at) => ({ ...whose(one), kind: one.kind, at })),
     )
     .sort((a, b) => a.at.getTime() - b.at.getTime())
 }

@@ -3,6 +3,7 @@ import { AppError, isAppError, toAppError } from '../../base/errors.ts'
 import { settingsOfParts, unhideSecrets } from '../../config/definitions.ts'
 import type { Tree } from '../../config/key-path.ts'
 import type { Incident } from '../../model/incident.ts'
+import { vaultWork } from '../../model/service.ts'
 import { checkVault, type DoctorCheck } from '../../operations/doctor.ts'
 import type { vaultRoutes } from '../contract/vaults.ts'
 import { signedIn, type Api, type Handlers } from '../handler.ts'
@@ -20,6 +21,8 @@ import {
 import { refuseMetadata } from '../metadata-addresses.ts'
 import { seeJobs } from '../views/jobs.ts'
 import { vaultShort } from '../views/vaults.ts'
+import { nextDue, recurrencesOf } from '../../service/times.ts'
+import { startRun } from '../start-run.ts'
 import { vaultsOf } from './overview.ts'
 
 type Own = Exclude<keyof typeof vaultRoutes, `${string} /api/v1/sources${string}`>
@@ -43,7 +46,28 @@ export function vaultHandlers(api: Api): Handlers<Own> {
     return {
       ...vaultShort(api, settings, seeJobs(api)),
       ...(await shownPart('vault', name, part)),
+      ...checksOf(name),
       usage: usage.map(({ at, bytes, objects, free }) => ({ at, bytes, objects, ...(free !== undefined && { free }) })),
+    }
+  }
+
+  function checksOf(name: string) {
+    const [last] = catalogue().runs({ job: '', vault: name, kind: 'check', limit: 1 })
+    const recurrence = recurrencesOf(app).find(({ check }) => check?.vault === name)
+    const next = recurrence && nextDue(app, recurrence)
+    const { readData, damaged } = last?.summary ?? {}
+    return {
+      ...(last && {
+        lastCheck: {
+          run: last.id,
+          at: last.createdAt,
+          status: last.status,
+          ...(typeof readData === 'number' && { readData }),
+          ...(typeof damaged === 'number' && { damaged }),
+          ...(last.error && { message: last.error.message }),
+        },
+      }),
+      ...(next && { nextCheck: next }),
     }
   }
 
@@ -131,6 +155,12 @@ export function vaultHandlers(api: Api): Handlers<Own> {
       settingsOf(params.name)
       const checks = await checkVault(params.name, async () => app.vault(params.name), { write: true, signal })
       return { ok: checks.every(({ ok }) => ok), checks: checks.map(checkShown) }
+    },
+    async 'POST /api/v1/vaults/{name}/check'({ params, body, audit }) {
+      const { name: vault } = settingsOf(params.name)
+      const { readData } = body
+      audit({ readData })
+      return startRun(api, { job: vaultWork(vault), kind: 'check', options: { vault, readData } })
     },
     async 'POST /api/v1/vaults/{name}/refresh'({ params, signal }) {
       settingsOf(params.name)

@@ -45,9 +45,9 @@ export function Page() {
                     <p class="mute">{t.nothingDue}</p>
                   ) : (
                     <Lane
-                      stops={data.upcoming.map(({ job, kind, at }) => ({
+                      stops={data.upcoming.map(({ job, vault, kind, at }) => ({
                         at,
-                        text: kind === 'backup' ? job : `${common.value.kinds[kind]}: ${job}`,
+                        text: kind === 'backup' ? job : `${common.value.kinds[kind]}: ${vault ?? job}`,
                       }))}
                     />
                   )}

@@ -14,6 +14,7 @@ import { Twin } from '../../parts/twin.tsx'
 import { common } from '../../parts/words.ts'
 import { ApiError } from '../../app/api.ts'
 import { runNow } from '../jobs/jobs.tsx'
+import { Damage } from './damage.tsx'
 import { Figures } from './figures.tsx'
 import { RunLog } from './log.tsx'
 import { isLive, type Run } from './live-run.ts'
@@ -40,19 +41,23 @@ function RunView({ run, reload }: { run: Run; reload: () => void }) {
   const cancelling = useSignal(false)
   const live = isLive(run)
   const { id, job, kind } = run
+  // Work on a whole vault is of no job.
+  const whole = job === ''
   return (
     <>
       <Head
-        title={`${common.value.kinds[kind]} · ${job}`}
+        title={`${common.value.kinds[kind]} · ${whole ? (run.vault ?? '') : job}`}
         crumbs={[
           [t.runs, to('/backups/logs')],
-          [job, to(pathOf('jobs', job))],
+          whole && run.vault !== undefined
+            ? [run.vault, to(pathOf('vaults', run.vault))]
+            : [job, to(pathOf('jobs', job))],
         ]}
         tags={<State of={run.status} />}
         sub={
           <>
             <Moment at={run.startedAt ?? run.createdAt} />
-            {run.vault !== undefined && (
+            {run.vault !== undefined && !whole && (
               <>
                 {' '}
                 → <a href={to(pathOf('vaults', run.vault))}>{run.vault}</a>
@@ -82,6 +87,7 @@ function RunView({ run, reload }: { run: Run; reload: () => void }) {
       />
       <div class="stack">
         {run.error && <Failure error={new ApiError(500, run.error)} />}
+        <Damage run={run} />
         <div class="run-grid">
           <Panel title={t.stages}>
             <Stages run={run} />

@@ -3,6 +3,10 @@ import { byName, count, number, words } from '../../app/language.ts'
 export const text = words({
   en: {
     runs: 'Runs',
+    damage: (n: number) => count(n, 'damaged object', 'damaged objects'),
+    damagedObject: 'Object',
+    damagedHow: 'What is wrong',
+    damagedBackups: 'Backups that need it',
     cancel: 'Cancel',
     cancelTitle: 'Cancel this run?',
     cancelText: 'It stops at the next safe point. Nothing half-written stays, and earlier backups are not touched.',
@@ -52,6 +56,10 @@ export const text = words({
   },
   de: {
     runs: 'Läufe',
+    damage: (n: number) => count(n, 'beschädigtes Objekt', 'beschädigte Objekte'),
+    damagedObject: 'Objekt',
+    damagedHow: 'Was falsch ist',
+    damagedBackups: 'Sicherungen, die es brauchen',
     cancel: 'Abbrechen',
     cancelTitle: 'Diesen Lauf abbrechen?',
     cancelText: 'Er hält an der nächsten sicheren Stelle. Nichts Halbes bleibt, frühere Sicherungen bleiben unberührt.',

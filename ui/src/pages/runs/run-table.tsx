@@ -71,12 +71,12 @@ export function RunTable({ runs, hideJob = false }: { runs: RunShort[]; hideJob?
             <tr key={run.id}>
               <td>
                 <a class="name" href={to(pathOf('runs', run.id))}>
-                  {hideJob ? common.value.kinds[run.kind] : run.job}
+                  {hideJob ? common.value.kinds[run.kind] : run.job || run.vault}
                 </a>
                 <small>
                   {!hideJob && `${common.value.kinds[run.kind]} · `}
                   {t.by[run.trigger]}
-                  {run.vault !== undefined && ` → ${run.vault}`}
+                  {run.vault !== undefined && run.job !== '' && ` → ${run.vault}`}
                 </small>
               </td>
               <td>

@@ -115,11 +115,11 @@ export function Page() {
               ) : (
                 <table>
                   <tbody>
-                    {data.queue.map(({ run, job, kind, state, by }) => (
+                    {data.queue.map(({ run, job, vault, kind, state, by }) => (
                       <tr key={run}>
                         <td>
                           <a class="name" href={to(pathOf('runs', run))}>
-                            {job}
+                            {vault ?? job}
                           </a>
                           <small>{common.value.kinds[kind as 'backup'] ?? kind}</small>
                         </td>

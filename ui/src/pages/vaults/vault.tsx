@@ -17,6 +17,7 @@ import { tell } from '../../parts/toast.tsx'
 import { quoted } from '../../format/shell.ts'
 import { Twin } from '../../parts/twin.tsx'
 import { BackupTable } from '../job/backup-table.tsx'
+import { Checked } from './check.tsx'
 import { text } from './text.ts'
 import './vaults.css'
 
@@ -27,7 +28,7 @@ export function Page({ params }: PageProps) {
   const vault = useLoad(
     async (signal) => api.call('GET /api/v1/vaults/{name}', { params: { name }, signal }),
     [name],
-    ['vault.', 'backup.'],
+    ['vault.', 'backup.', 'run.finished'],
   )
   return (
     <Shown of={vault} lines={10}>
@@ -103,6 +104,7 @@ function VaultView({ vault, reload }: { vault: Vault; reload: () => void }) {
         {vault.problem !== undefined && <Notice tone="bad" title={vault.problem} />}
         <Checks of={found.value} error={error.value} />
         <Usage vault={vault} />
+        <Checked vault={vault} />
         <Contents name={name} />
       </div>
       <Twin

@@ -1,10 +1,10 @@
 /** The lanes of jobs that are continuous: one each, wherever it runs, as long as the configuration wants it. */
-import type { App } from './app.ts'
-import { AppError, toAppError } from './base/errors.ts'
-import type { Job } from './model/job.ts'
-import { forgetLane, laneReporter } from './operations/lane-health.ts'
-import { runLane } from './operations/run-lane.ts'
-import type { JobRun } from './operations/run-jobs.ts'
+import type { App } from '../app.ts'
+import { AppError, toAppError } from '../base/errors.ts'
+import type { Job } from '../model/job.ts'
+import { forgetLane, laneReporter } from '../operations/lane-health.ts'
+import { runLane } from '../operations/run-lane.ts'
+import type { JobRun } from '../operations/run-jobs.ts'
 
 export interface LanesOptions {
   signal: AbortSignal

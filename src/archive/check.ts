@@ -29,7 +29,7 @@ export async function verifyBackup(
   level: 'V0' | 'V1' | 'V2',
   options: CheckOptions,
 ): Promise<CheckResult> {
-  const chain = [backup, ...inventory.backups.filter(({ manifest }) => backup.manifest.needs.includes(manifest.id))]
+  const chain = chainOf(inventory, backup)
   const missing = backup.manifest.needs.filter((id) => !inventory.backups.some(({ manifest }) => manifest.id === id))
   const parts = chain.flatMap((each) =>
     partsOf(each).filter(({ which }) => which === 'payload' || each === backup || hasFrames(each.manifest)),
@@ -42,10 +42,25 @@ export async function verifyBackup(
   return result
 }
 
+const chainOf = (inventory: Inventory, backup: KnownBackup): KnownBackup[] => [
+  backup,
+  ...inventory.backups.filter(({ manifest }) => backup.manifest.needs.includes(manifest.id)),
+]
+
 /** Of the whole chain; each part once. */
 export function payloadsOf(inventory: Inventory, backup: KnownBackup): string[] {
-  const chain = [backup, ...inventory.backups.filter(({ manifest }) => backup.manifest.needs.includes(manifest.id))]
-  return chain.flatMap((each) => partsOf(each).flatMap(({ which, key }) => (which === 'payload' ? [key] : [])))
+  return chainOf(inventory, backup).flatMap((each) =>
+    partsOf(each).flatMap(({ which, key }) => (which === 'payload' ? [key] : [])),
+  )
+}
+
+/** With what is said about it: manifests, indexes, and the description of the vault. */
+export function* needsOf(inventory: Inventory, backup: KnownBackup): Generator<string> {
+  yield DESCRIPTION
+  for (const each of chainOf(inventory, backup)) {
+    yield each.key
+    for (const { key } of partsOf(each)) yield key
+  }
 }
 
 export async function checkVault(context: ArchiveContext, options: CheckOptions): Promise<CheckResult> {

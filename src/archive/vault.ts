@@ -7,7 +7,7 @@ import type { Storage } from '../model/storage.ts'
 import type { Vault } from '../model/vault.ts'
 import { ageOpener, ageSealer } from './age.ts'
 import { archiveBackup } from './backup.ts'
-import { checkVault, payloadsOf, verifyBackup } from './check.ts'
+import { checkVault, needsOf, payloadsOf, verifyBackup } from './check.ts'
 import { aesOpener, aesSealer, plainOpener, plainSealer, type Opener, type Sealer } from './cipher.ts'
 import { codecPool } from './codec-pool.ts'
 import type { ArchiveContext, WriteSettings } from './context.ts'
@@ -192,6 +192,10 @@ export async function archiveVault(options: ArchiveVaultOptions): Promise<Vault>
     async *payloads(id, cancel = {}) {
       const { inventory: all, backup } = await known(id, cancel.signal)
       yield* payloadsOf(all, backup)
+    },
+    async *needs(id, cancel = {}) {
+      const { inventory: all, backup } = await known(id, cancel.signal)
+      yield* needsOf(all, backup)
     },
     async verify(id, level, checkOptions = {}) {
       const { inventory: all, backup } = await known(id, checkOptions.signal)

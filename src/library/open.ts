@@ -17,6 +17,7 @@ import { backup } from '../operations/backup.ts'
 import { check } from '../operations/check.ts'
 import { copy, type CopyResult } from '../operations/copy.ts'
 import { diff, type Difference } from '../operations/diff.ts'
+import { annotate } from '../operations/hold.ts'
 import { planPrune, pruneAndKeepLocks, type PrunePlan } from '../operations/prune.ts'
 import { recorded, type Deps, type Recorded } from '../operations/recorder.ts'
 import { restore, type RestoreResult } from '../operations/restore.ts'
@@ -206,7 +207,7 @@ function holdfast(app: App, all: Channel): Holdfast {
     },
     async annotate(vault, id, notes) {
       const { id: exact } = await find(vault, id, {})
-      await (await app.vault(vault)).annotate(exact, notes)
+      await annotate(await app.vault(vault), exact, notes)
     },
     stats: async (vault, options = {}) => stats(await app.vault(vault), options),
     async prune({ vault: place, apply = false, ...request }, cancel = {}) {

@@ -99,6 +99,17 @@ export interface ObjectLock {
   extend(key: string, until: Date, options?: CallOptions): Promise<void>
   /** Removes for good what is hidden and whose lock is over, as far as these credentials may. */
   release(options?: CallOptions): Promise<LockRelease>
+  /** Absent where the other side knows no holds. */
+  readonly holds?: LegalHolds
+}
+
+/** What is held stays until the hold is ended, whatever its lock. Each call may be `storage.denied` by itself. */
+export interface LegalHolds {
+  /** Holds what is there now. Missing: `storage.not-found`. */
+  begin(key: string, options?: CallOptions): Promise<void>
+  held(key: string, options?: CallOptions): Promise<boolean>
+  /** Of what is there under these keys, and of all that is hidden, save under the keys that are `needed`. */
+  end(keys: ReadonlySet<string>, needed: ReadonlySet<string>, options?: CallOptions): Promise<void>
 }
 
 export interface LockRelease {

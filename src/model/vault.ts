@@ -42,6 +42,9 @@ export interface Vault {
   /** The keys of the objects with content that a restore of the whole backup reads. */
   payloads(id: string, options?: Cancel): AsyncIterable<string>
 
+  /** The keys of all objects without which the backup cannot be restored, those that it shares included. */
+  needs(id: string, options?: Cancel): AsyncIterable<string>
+
   /** Whether the bytes of one backup (and all it needs) are there and right. Does not stop at the first damage. */
   verify(id: string, level: 'V0' | 'V1' | 'V2', options?: Cancel & { onProgress?: OnProgress }): Promise<CheckResult>
 

@@ -9,6 +9,7 @@ import { readerOfStream } from '../base/reader.ts'
 import type { Backup } from '../model/backup.ts'
 import type { Entry, RestoredEntry, SourceEntry } from '../model/entry.ts'
 import type { TakeOverOptions, Vault } from '../model/vault.ts'
+import { annotate } from './hold.ts'
 import { copyLane, type LaneCopied } from './lane-copy.ts'
 import { laneOf } from './segments.ts'
 import { recorded, type Deps, type Recorded } from './recorder.ts'
@@ -55,7 +56,7 @@ export async function copy(
     const made = taken ?? (await anew(from, backup, to, { ...options, onProgress: handle.onProgress }))
     handle.run.backupId = made.id
     // What must not be pruned there must not be pruned here.
-    if (backup.hold === true) await to.annotate(made.id, { hold: true })
+    if (backup.hold === true) await annotate(to, made.id, { hold: true }, options)
     deps.catalogue.saveBackup(made)
     return { copy: made, skipped: false, ...(await log()) }
   })

@@ -4,6 +4,7 @@ import { utf8 } from '../base/bytes.ts'
 import { isAppError, toAppError } from '../base/errors.ts'
 import { collect } from '../base/streams.ts'
 import type { PutOptions, Storage } from '../model/storage.ts'
+import type { Vault } from '../model/vault.ts'
 import { failed, type DoctorCheck } from './doctor-check.ts'
 
 const SCRATCH = 'holdfast-doctor/'
@@ -35,6 +36,36 @@ export async function checkLock(area: string, storage: Storage, signal?: AbortSi
     ]
   } catch (error) {
     return [failed(area, locks, toAppError(error))]
+  }
+}
+
+/** Of the objects of a held backup so many are looked at. */
+const LOOKED_AT = 100
+
+/** What is held by its notes is held by the storage too, where that knows holds. */
+export async function checkHolds(area: string, vault: Vault, signal?: AbortSignal): Promise<DoctorCheck[]> {
+  const holds = vault.storage.can.lock?.holds
+  if (holds === undefined) return []
+  const name = 'what held backups need is under legal hold'
+  const cancel = signal ? { signal } : {}
+  try {
+    const backups = (await vault.backups(cancel)).filter(({ hold }) => hold === true)
+    if (backups.length === 0) return []
+    const free: string[] = []
+    for (const { id } of backups) {
+      let looked = 0
+      for await (const key of vault.needs(id, cancel)) {
+        if ((looked += 1) > LOOKED_AT) break
+        if (await holds.held(key, cancel)) continue
+        free.push(id)
+        break
+      }
+    }
+    const fix = `allow s3:PutObjectLegalHold, then: holdfast tag ${free.join(' ')} --hold`
+    if (free.length > 0) return [{ area, name, ok: false, detail: `not that of ${free.join(', ')}`, fix }]
+    return [{ area, name, ok: true, detail: backups.map(({ id }) => id).join(', ') }]
+  } catch (error) {
+    return [failed(area, name, toAppError(error))]
   }
 }
 

@@ -9,7 +9,7 @@ import type { Source } from '../model/source.ts'
 import type { Vault } from '../model/vault.ts'
 import { failed, type DoctorCheck } from './doctor-check.ts'
 import type { Deps } from './recorder.ts'
-import { checkAppendOnly, checkLock, checkLocked, withoutLock } from './doctor-locks.ts'
+import { checkAppendOnly, checkHolds, checkLock, checkLocked, withoutLock } from './doctor-locks.ts'
 import { checkStoragePromises } from './storage-promises.ts'
 
 export type { DoctorCheck }
@@ -146,7 +146,7 @@ export async function checkVault(
       detail: `${formatSize(space.free)} of ${formatSize(space.total)} free`,
       ...(space.free <= LOW_SPACE && { fix: 'free space, or prune old backups with `holdfast prune`' }),
     })
-  checks.push(...(await checkLock(area, vault.storage, signal)))
+  checks.push(...(await checkLock(area, vault.storage, signal)), ...(await checkHolds(area, vault, signal)))
   if (!write) return checks
   if (appendOnly) return [...checks, ...(await checkAppendOnly(area, vault.storage, signal))]
   if (vault.storage.can.lock !== undefined) checks.push(await checkLocked(area, vault.storage, signal))

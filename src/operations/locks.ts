@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Catalogue } from '../model/catalogue.ts'
 import type { LockRelease } from '../model/storage.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
+import { holdTold, keepHolds } from './hold.ts'
 import type { RunHandle } from './recorder.ts'
 
 /**
@@ -68,7 +69,11 @@ export async function keepLocks(deps: LockDeps, vault: Vault, handle: LockWatch)
   const cancel = handle.signal ? { signal: handle.signal } : {}
   try {
     const renewed = await renewLocks(deps, vault, cancel)
-    if (renewed !== undefined) handle.log('info', `renewed the locks of ${renewed} objects`)
+    if (renewed !== undefined) {
+      handle.log('info', `renewed the locks of ${renewed} objects`)
+      const kept = await keepHolds(vault, cancel)
+      if (kept) handle.log('info', holdTold(kept))
+    }
     const released = await lock.release(cancel)
     handle.log('info', toldOf(released))
     return released

@@ -119,6 +119,19 @@ export function vaultOf(
     }
   }
 
+  /** The packs that hold what a backup has of these kinds. */
+  async function* packsOf(id: string, kinds: readonly string[], how: Cancel): AsyncGenerator<string> {
+    await using _lock = await readLock(how)
+    const { snapshot } = await find(id, how)
+    const repo = await indexed(how)
+    const { markUsed } = await import('./pack-plan.ts')
+    const { used } = await markUsed(repo, [snapshot.tree], how)
+    const numbers = new Set<number>()
+    for (const [entry, isUsed] of used.entries())
+      if (isUsed === 1 && kinds.includes(repo.index.typeOf(entry))) numbers.add(repo.index.place(entry).pack)
+    for (const number of numbers) yield keyOfFile('data', repo.packs.id(number))
+  }
+
   const vault: Vault = {
     name,
     format: 'repository',
@@ -154,16 +167,14 @@ export function vaultOf(
       await lock?.confirmed
       yield* openEntries(deliveries, snapshot.tree, how)
     },
-    async *payloads(id, how = {}) {
-      await using _lock = await readLock(how)
-      const { snapshot } = await find(id, how)
-      const repo = await indexed(how)
-      const { markUsed } = await import('./pack-plan.ts')
-      const { used } = await markUsed(repo, [snapshot.tree], how)
-      const numbers = new Set<number>()
-      for (const [entry, isUsed] of used.entries())
-        if (isUsed === 1 && repo.index.typeOf(entry) === 'data') numbers.add(repo.index.place(entry).pack)
-      for (const number of numbers) yield keyOfFile('data', repo.packs.id(number))
+    payloads: (id, how = {}) => packsOf(id, ['data'], how),
+    async *needs(id, how = {}) {
+      yield 'config'
+      yield keyOfFile('snapshots', (await find(id, how)).id)
+      // Which of them tell of its packs changes with each prune; one key suffices, but nobody knows which is remembered.
+      for (const folder of ['keys/', 'index/'])
+        for await (const { key } of storage.list(folder, how.signal ? { signal: how.signal } : {})) yield key
+      yield* packsOf(id, ['data', 'tree'], how)
     },
     async verify(id, level, how = {}) {
       await using lock = await readLock(how)

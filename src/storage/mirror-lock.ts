@@ -12,8 +12,8 @@ export function mirrorLock(name: string, members: readonly Storage[]): ObjectLoc
   const forMs = Math.min(...locks.map((lock) => lock.forMs))
 
   /** What those say that hold the object; a member that was down when it was stored may not. */
-  async function ofHolders<T>(key: string, work: (lock: ObjectLock) => Promise<T>): Promise<T[]> {
-    const results = await Promise.allSettled(locks.map(work))
+  async function ofHolders<L, T>(key: string, those: readonly L[], work: (one: L) => Promise<T>): Promise<T[]> {
+    const results = await Promise.allSettled(those.map(work))
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
     const failure = failures.find((error) => !isAppError(error, 'storage.not-found'))
     if (failure !== undefined) throw failure
@@ -22,7 +22,22 @@ export function mirrorLock(name: string, members: readonly Storage[]): ObjectLoc
     throw new AppError('storage.not-found', `cannot look at the lock of ${key} in ${name}: no member that locks has it`)
   }
 
+  const holders = locks.flatMap(({ holds }) => (holds ? [holds] : []))
+
   return {
+    ...(holders.length > 0 && {
+      holds: {
+        async begin(key, options) {
+          await ofHolders(key, holders, async (one) => one.begin(key, options))
+        },
+        async held(key, options) {
+          return (await ofHolders(key, holders, async (one) => one.held(key, options))).every(Boolean)
+        },
+        async end(keys, needed, options) {
+          for (const one of holders) await one.end(keys, needed, options)
+        },
+      },
+    }),
     mode: locks.some(({ mode }) => mode === 'governance') ? 'governance' : 'compliance',
     forMs,
     async state(options) {
@@ -30,12 +45,12 @@ export function mirrorLock(name: string, members: readonly Storage[]): ObjectLoc
       return { versions: states.every(({ versions }) => versions), locks: states.every((state) => state.locks) }
     },
     async until(key, options) {
-      const times = await ofHolders(key, async (lock) => lock.until(key, options))
+      const times = await ofHolders(key, locks, async (lock) => lock.until(key, options))
       if (times.includes(undefined)) return undefined
       return new Date(Math.min(...times.map((time) => time?.getTime() ?? 0)))
     },
     async extend(key, until, options) {
-      await ofHolders(key, async (lock) => {
+      await ofHolders(key, locks, async (lock) => {
         await lock.extend(key, new Date(until.getTime() + lock.forMs - forMs), options)
       })
     },

@@ -73,6 +73,66 @@ describe('driver:s3-versitygw: locked vaults', { concurrency: 2 }, () => {
     )
 })
 
+for (const format of ['archive', 'repository'])
+  test(
+    `driver:s3-versitygw: ${format}: what a held backup needs is under legal hold until nothing needs it that is held`,
+    { skip: noVersitygw },
+    async (t) => {
+      const server = await startVersitygw({ locking: true })
+      t.after(() => server.stop())
+      const cli = holdfast(scratch(t))
+      const env = { HOLDFAST_PASSWORD: 'open-sesame', ...server.env }
+      const vault = `${server.url.replace('?', `/${format}?`)}&objectLock=governance,1h`
+      const good = async (...args: string[]): Promise<string> => {
+        const { code, stdout, stderr } = await cli.run([...args, '--vault', vault], { env })
+        assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
+        return stdout
+      }
+      const ids: string[] = []
+      mkdirSync(join(cli.dir, 'data'))
+      for (const file of ['first', 'second', 'third']) {
+        writeFileSync(join(cli.dir, 'data', file), randomBytes(200_000))
+        const { code, stdout } = await cli.run(['backup', 'data', '--to', vault, '--format', format, '--json'], { env })
+        assert.equal(code, 0)
+        ids.push(String(summary(stdout)['backup_id']))
+      }
+      const [first = '', second = ''] = ids
+      const storage = s3({ ...server.settings, prefix: format, objectLock: { mode: 'governance', for: '1h' } })
+      const holds = storage.can.lock?.holds ?? assert.fail()
+      const large = async (held: boolean): Promise<string[]> => {
+        const found: string[] = []
+        for (const { key, size } of await listAll(storage, ''))
+          if (size > 190_000 && (await holds.held(key)) === held) found.push(key)
+        return found
+      }
+      assert.equal((await large(false)).length, 3)
+      assert.match(await good('tag', first, '--hold'), /; \d+ objects are under legal hold/)
+      assert.equal((await large(true)).length, 1)
+      await good('tag', second, '--hold')
+      const two = await large(true)
+      assert.equal(two.length, 2)
+      for (const key of two) assert.equal(await storage.can.destroy?.(key), false, 'who may end a lock destroyed it')
+      const check = async (): Promise<unknown> => {
+        const { stdout } = await cli.run(['doctor', '--quick', '--vault', vault, '--json'], { env })
+        return lines(stdout).find(({ name }) => /under legal hold/.test(String(name)))?.['ok']
+      }
+      assert.equal(await check(), true)
+      // The second needs what the first has.
+      await good('tag', first, '--no-hold')
+      assert.deepEqual(await large(true), two)
+      await holds.end(new Set(two), new Set())
+      assert.equal(await check(), false)
+      await good('tag', second, '--hold')
+      assert.equal(await check(), true)
+
+      await good('tag', second, '--no-hold')
+      assert.deepEqual(await large(true), [])
+      assert.equal(await check(), undefined)
+      assert.equal(await storage.can.destroy?.(two[0] ?? ''), true, 'the lock alone is one that may be ended')
+      await storage.close()
+    },
+  )
+
 test(
   'driver:s3-versitygw: doctor proves by trying that what is locked cannot be destroyed, and says what is missing',
   { skip: noVersitygw },

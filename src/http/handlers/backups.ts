@@ -7,6 +7,7 @@ import type { RestoreOrder } from '../../model/service.ts'
 import type { TreeItem } from '../../model/tree-index.ts'
 import type { Vault } from '../../model/vault.ts'
 import { diff } from '../../operations/diff.ts'
+import { annotate } from '../../operations/hold.ts'
 import { pruneAndKeepLocks } from '../../operations/prune.ts'
 import { sqliteFile } from '../../operations/restore-order.ts'
 import { exclusively, recorded } from '../../operations/recorder.ts'
@@ -62,7 +63,7 @@ export function backupHandlers(api: Api): Handlers<keyof typeof backupRoutes> {
       const backup = find(params.id, query.vault)
       const vault = await open(backup)
       audit({ ...body, vault: backup.vault })
-      await vault.annotate(backup.id, {
+      await annotate(vault, backup.id, {
         ...(body.hold !== undefined && { hold: body.hold }),
         ...(body.addTags && { addTags: body.addTags }),
         ...(body.removeTags && { removeTags: body.removeTags }),

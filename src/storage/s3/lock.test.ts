@@ -71,6 +71,28 @@ describe('driver:s3-versitygw with object lock', { skip: noVersitygw }, () => {
     await storage.close()
   })
 
+  test('driver:s3-versitygw: what is held stays without a lock too, also hidden, until the hold is ended', async () => {
+    const storage = open('held', '2s')
+    const { lock } = storage.can
+    const holds = lock.holds ?? assert.fail()
+    // This server lets go of what is held once a lock of it is over, which S3 itself does not.
+    await storage.put('a', utf8('held'), { lock: false })
+    await storage.put('b', utf8('free'))
+    assert.equal(await holds.held('a'), false)
+    await holds.begin('a')
+    assert.deepEqual([await holds.held('a'), await holds.held('b')], [true, false])
+    await assert.rejects(holds.begin('none'), (error) => isAppError(error, 'storage.not-found'))
+    await storage.remove('a')
+    await storage.remove('b')
+    await sleep(4 * SECOND)
+    assert.deepEqual(await lock.release(), { removed: 1, bytes: 4, left: 1, leftBytes: 4 })
+    await holds.end(new Set(), new Set(['a']))
+    assert.equal((await lock.release()).left, 1, 'another backup needs it')
+    await holds.end(new Set(), new Set())
+    assert.deepEqual(await lock.release(), { removed: 1, bytes: 4, left: 0, leftBytes: 0 })
+    await storage.close()
+  })
+
   test('driver:s3-versitygw: destroy tells whether an object is gone for good', async () => {
     const storage = s3({ ...server.settings, prefix: 'destroyed' })
     await storage.put('a', utf8('x'))

@@ -8,6 +8,7 @@ import { checkKey } from '../../base/keys.ts'
 import { parseDuration } from '../../base/units.ts'
 import type { S3StorageSettings } from '../../model/settings.ts'
 import type { CallOptions, LockRelease, ObjectLock, PutOptions } from '../../model/storage.ts'
+import { legalHolds } from './holds.ts'
 import type { Place } from './list.ts'
 import type { Upload } from './upload.ts'
 import { listAllVersions, type Entry } from './versions.ts'
@@ -53,6 +54,7 @@ export function objectLock(place: Place, settings: Settings, now: () => Date): O
     mode: settings.mode,
     forMs,
     until,
+    holds: legalHolds(place),
 
     async state({ signal } = {}) {
       const tried = `look at the lock of ${name}`

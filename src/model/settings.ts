@@ -199,6 +199,8 @@ export interface GcsStorageSettings {
   userProject?: string
   /** Bytes of one chunk of an upload, a multiple of 256 KiB. */
   uploadChunkSize?: number
+  /** What is stored is locked for so long; the bucket needs versioning and object retention. */
+  objectLock?: { mode: 'governance' | 'compliance'; for: string }
   idleTimeoutMs?: number
 }
 
@@ -217,6 +219,8 @@ export interface AzureStorageSettings {
   /** Bytes of one block of an upload; a blob may have 50,000 of them. */
   uploadBlockSize?: number
   uploadConcurrency?: number
+  /** What is stored is locked for so long; the container needs immutability of versions. */
+  objectLock?: { mode: 'governance' | 'compliance'; for: string }
   idleTimeoutMs?: number
 }
 

@@ -61,7 +61,7 @@ export async function checkHolds(area: string, vault: Vault, signal?: AbortSigna
         break
       }
     }
-    const fix = `allow s3:PutObjectLegalHold, then: holdfast tag ${free.join(' ')} --hold`
+    const fix = `allow holds (s3:PutObjectLegalHold, storage.objects.update), then: holdfast tag ${free.join(' ')} --hold`
     if (free.length > 0) return [{ area, name, ok: false, detail: `not that of ${free.join(', ')}`, fix }]
     return [{ area, name, ok: true, detail: backups.map(({ id }) => id).join(', ') }]
   } catch (error) {
@@ -89,7 +89,8 @@ export async function checkLocked(area: string, storage: Storage, signal?: Abort
     const gone = (await destroy?.(key, cancel)) ?? false
     if (!gone) await storage.remove(key, cancel).catch(() => undefined)
     if (!gone) return { area, name, ok: true, detail: `refused, ${lock?.mode}` }
-    const fix = 'take s3:BypassGovernanceRetention away from them, or use the mode compliance'
+    const fix =
+      'take the right to end locks away from them (s3:BypassGovernanceRetention, storage.objects.overrideUnlockedRetention), or use the mode compliance'
     return { area, name, ok: false, detail: 'an object was destroyed before its time', fix }
   } catch (error) {
     return failed(area, name, toAppError(error))

@@ -9,6 +9,7 @@ import type { AzureStorageSettings } from '../model/settings.ts'
 import type { GetOptions, PutOptions, Storage, StoredObject } from '../model/storage.ts'
 import { azureError } from './azure/errors.ts'
 import { openContainer } from './azure/client.ts'
+import { destroyed, immutability, policyOf, type AzurePlace } from './azure/lock.ts'
 import { bare, upload } from './azure/upload.ts'
 import { begun, driverCalls, notIdle } from './calls.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
@@ -79,6 +80,7 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
       return true
     },
   })
+  const place: AzurePlace = { calls, container, root, name, checkKey: checkBlobKey }
   const blobOf = async (key: string) => (await container()).getBlockBlobClient(root + key)
 
   async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {
@@ -92,6 +94,7 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
           key,
           tried: `store ${key} in ${name}`,
           tier: options.storageClass === 'warm' ? undefined : settings.accessTier,
+          policy: policyOf(settings.objectLock, options.lock, clock.now()),
           blockSize,
           concurrency: settings.uploadConcurrency ?? DEFAULT_CONCURRENCY,
           ifAbsent: options.ifAbsent === true,
@@ -219,6 +222,10 @@ export function azure(settings: Omit<AzureStorageSettings, 'type'>, options: Dri
       storageClasses: true,
       serverChecksums: true,
       refusedInKeys: REFUSED_IN_KEYS,
+      ...(settings.objectLock && {
+        destroy: async (key, { signal } = {}) => destroyed(place, key, signal),
+        lock: immutability(place, settings.objectLock, () => clock.now()),
+      }),
       // Azure knows no days: what was asked for stays warm until its tier is set again.
       async thaw(key, { speed }, { signal } = {}) {
         checkBlobKey(key)

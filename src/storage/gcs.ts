@@ -10,6 +10,7 @@ import { begun } from './calls.ts'
 import { DRIVER_RETRY, type DriverOptions } from './driver-options.ts'
 import { connect } from './gcs/client.ts'
 import { field, parsed } from './gcs/errors.ts'
+import { destroyed, objectRetention, retentionOf } from './gcs/lock.ts'
 import { CHUNK_UNIT, objectOf, objectPath, upload } from './gcs/upload.ts'
 import { bodyOf, discard } from './http.ts'
 import { inOrder } from './in-order.ts'
@@ -44,6 +45,7 @@ export function gcs(settings: Omit<GcsStorageSettings, 'type'>, options: DriverO
     ...(onRequest && { onRequest }),
   })
   const { calls, ask } = client
+  const place = { client, bucket, root, name }
 
   async function put(key: string, body: Bytes | AsyncIterable<Bytes>, options: PutOptions = {}): Promise<StoredObject> {
     checkKey(key)
@@ -57,6 +59,7 @@ export function gcs(settings: Omit<GcsStorageSettings, 'type'>, options: DriverO
           key,
           tried: `store ${key} in ${name}`,
           storageClass: options.storageClass === 'warm' ? undefined : settings.storageClass,
+          retention: retentionOf(settings.objectLock, options.lock, clock.now()),
           chunkSize,
           ifAbsent: options.ifAbsent === true,
           signal: options.signal,
@@ -158,7 +161,15 @@ export function gcs(settings: Omit<GcsStorageSettings, 'type'>, options: DriverO
 
   return {
     name,
-    can: { conditionalCreate: true, storageClasses: true, serverChecksums: true },
+    can: {
+      conditionalCreate: true,
+      storageClasses: true,
+      serverChecksums: true,
+      ...(settings.objectLock && {
+        destroy: async (key, { signal } = {}) => destroyed(place, key, signal),
+        lock: objectRetention(place, settings.objectLock, () => clock.now()),
+      }),
+    },
     put,
     get,
     stat,

@@ -77,6 +77,7 @@ const AZURE_QUERY: Record<string, Reader> = {
   accessTier: text,
   uploadBlockSize: size,
   uploadConcurrency: count,
+  objectLock: lockOf,
   idleTimeout: duration,
 }
 
@@ -86,6 +87,7 @@ const GCS_QUERY: Record<string, Reader> = {
   storageClass: text,
   userProject: text,
   uploadChunkSize: size,
+  objectLock: lockOf,
   idleTimeout: duration,
 }
 

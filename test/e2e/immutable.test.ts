@@ -7,6 +7,8 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { s3 } from '../../src/storage/s3.ts'
 import { listAll } from '../../src/operations/storage-promises.ts'
+import { startScriptedAzure } from '../servers/scripted-azure.ts'
+import { startScriptedGcs } from '../servers/scripted-gcs.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { noVersitygw, startVersitygw } from '../servers/s3-servers.ts'
 import { open } from '../../src/index.ts'
@@ -132,6 +134,50 @@ for (const format of ['archive', 'repository'])
       await storage.close()
     },
   )
+
+for (const [cloud, format, start] of [
+  ['Google', 'repository', startScriptedGcs],
+  ['Azure', 'archive', startScriptedAzure],
+] as const)
+  test(`${cloud}: a vault with locks is backed up to, held, pruned and restored, and doctor proves it, on a server that does as the documents say`, async (t) => {
+    const server = await start()
+    t.after(() => server.stop())
+    const cli = holdfast(scratch(t))
+    const env = { HOLDFAST_PASSWORD: 'open-sesame', ...('env' in server ? server.env : {}) }
+    const vault = `${server.url.replace('?', `/${format}?`)}&objectLock=compliance,1h`
+    const good = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await cli.run(args, { env })
+      assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
+      return stdout
+    }
+    mkdirSync(join(cli.dir, 'data'), { recursive: true })
+    for (let round = 0; round < 2; round += 1) {
+      writeFileSync(join(cli.dir, 'data/a'), randomBytes(100_000))
+      await good(
+        'backup',
+        'data',
+        '--to',
+        vault,
+        '--format',
+        format,
+        ...(format === 'archive' ? ['--type', 'full'] : []),
+      )
+    }
+    assert.match(await good('tag', 'latest', '--hold', '--vault', vault), /\d+ objects are under legal hold/)
+    const checks = lines((await cli.run(['doctor', '--vault', vault, '--json'], { env })).stdout)
+    const told = checks.filter(({ name }) => /versioning|object lock|is locked|legal hold/.test(String(name)))
+    assert.deepEqual(
+      told.map(({ ok }) => ok),
+      [true, true, true, true],
+      JSON.stringify(told),
+    )
+    assert.match(
+      await good('prune', '--vault', vault, '--keep-last', '1'),
+      /what is removed stays locked \(compliance\).*\n0 old versions removed for good, 0 B freed; \d+ stay/,
+    )
+    await good('tag', 'latest', '--no-hold', '--vault', vault)
+    await good('restore', 'latest', '--to', join(cli.dir, format), '--vault', vault)
+  })
 
 test(
   'driver:s3-versitygw: doctor proves by trying that what is locked cannot be destroyed, and says what is missing',

@@ -27,6 +27,12 @@ const file = settings({
   directoryPermissions: permissions('Mode of the folders; 0700 by default.').optional(),
 })
 
+const locks = (description: string) =>
+  settings({
+    mode: z.enum(['governance', 'compliance']).describe('Who may end a lock before its time: some, or nobody.'),
+    for: duration('How long what is stored or still needed is locked.'),
+  }).describe(description)
+
 const s3 = settings({
   type: z.literal('s3'),
   bucket: text('The name of the bucket.'),
@@ -44,12 +50,7 @@ const s3 = settings({
   uploadConcurrency: count('Parts of one upload at a time.').optional(),
   checksums: flag('Send and check CRC32 sums; false for services that refuse them.').optional(),
   requesterPays: flag('Whoever asks pays, as the owner of the bucket wants it.').optional(),
-  objectLock: settings({
-    mode: z.enum(['governance', 'compliance']).describe('Who may end a lock before its time: some, or nobody.'),
-    for: duration('How long what is stored or still needed is locked.'),
-  })
-    .describe('Objects cannot be destroyed; the bucket needs versioning and object lock.')
-    .optional(),
+  objectLock: locks('Objects cannot be destroyed; the bucket needs versioning and object lock.').optional(),
   asOf: z.iso
     .datetime({ offset: true })
     .describe('A versioned bucket as it was at this moment; for reading only.')
@@ -66,6 +67,7 @@ const gcs = settings({
   endpoint: text('The address of a compatible service.').optional(),
   storageClass: text('NEARLINE, COLDLINE, ARCHIVE, …; metadata stays in the class of the bucket.').optional(),
   userProject: text('The project that pays for requests, where the bucket does not.').optional(),
+  objectLock: locks('Objects cannot be destroyed; the bucket needs versioning and object retention.').optional(),
   uploadChunkSize: size('One chunk of an upload, a multiple of 256 KiB; 16 MiB by default.').optional(),
   idleTimeoutMs: count('A request on which nothing moves for so long is given up.').optional(),
 }).describe('Google Cloud Storage; needs the package google-auth-library.')
@@ -81,6 +83,7 @@ const azure = settings({
   endpoint: text('The address of a compatible service.').optional(),
   clientId: text('Of the managed identity, where the machine has several.').optional(),
   accessTier: text('Hot, Cool, Cold or Archive; metadata stays in the tier of the account.').optional(),
+  objectLock: locks('Blobs cannot be destroyed; the container needs immutability of versions.').optional(),
   uploadBlockSize: size('One block of an upload; 8 MiB by default.').optional(),
   uploadConcurrency: count('Blocks of one upload at a time; 3 by default.').optional(),
   idleTimeoutMs: count('A request on which nothing moves for so long is given up.').optional(),

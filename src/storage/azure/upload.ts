@@ -1,5 +1,5 @@
 import { createHash, randomBytes, randomUUID, type Hash } from 'node:crypto'
-import type { BlockBlobClient } from '@azure/storage-blob'
+import type { BlobImmutabilityPolicy, BlockBlobClient } from '@azure/storage-blob'
 import type { Bytes } from '../../base/bytes.ts'
 import { AppError } from '../../base/errors.ts'
 import type { StoredObject } from '../../model/storage.ts'
@@ -19,6 +19,7 @@ export interface Upload {
   key: string
   tried: string
   tier: string | undefined
+  policy: BlobImmutabilityPolicy | undefined
   blockSize: number
   concurrency: number
   ifAbsent: boolean
@@ -44,6 +45,7 @@ const properties = (job: Upload, mark: string, md5: Uint8Array) => ({
   metadata: { [MARK]: mark },
   blobHTTPHeaders: { blobContentMD5: md5, blobContentType: 'application/octet-stream' },
   ...(job.tier !== undefined && { tier: job.tier }),
+  ...(job.policy && { immutabilityPolicy: job.policy }),
   ...(job.ifAbsent && { conditions: { ifNoneMatch: '*' } }),
 })
 

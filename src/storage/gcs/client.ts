@@ -7,7 +7,11 @@ import { optionalSdk } from '../optional-sdk.ts'
 import { gcsError, parsed } from './errors.ts'
 
 const GOOGLE = 'https://storage.googleapis.com'
-const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_write'
+const SCOPES = {
+  plain: 'https://www.googleapis.com/auth/devstorage.read_write',
+  /** To change the retention and the holds of objects. */
+  locks: 'https://www.googleapis.com/auth/devstorage.full_control',
+}
 const RENEW_EVERY_MS = 10_000
 
 export interface Ask {
@@ -86,7 +90,8 @@ export function connect(
 /** Of the settings' own credentials, else the default ones: environment, gcloud, the machine. */
 async function tokens(settings: Omit<GcsStorageSettings, 'type'>, again: boolean): Promise<() => Promise<string>> {
   const sdk = await optionalSdk(() => import('google-auth-library'), 'Google Cloud Storage', 'google-auth-library@11')
-  const auth = new sdk.GoogleAuth({ scopes: [SCOPE] })
+  const scope = settings.objectLock === undefined ? SCOPES.plain : SCOPES.locks
+  const auth = new sdk.GoogleAuth({ scopes: [scope] })
   const client = await (async () => {
     if (settings.credentials === undefined) return auth.getClient()
     const json = parsed(await settings.credentials.read({ again }))
@@ -98,7 +103,7 @@ async function tokens(settings: Omit<GcsStorageSettings, 'type'>, again: boolean
   })().catch((error: unknown) => {
     throw noCredentials(error)
   })
-  if ('scopes' in client) client.scopes = [SCOPE]
+  if ('scopes' in client) client.scopes = [scope]
   return async () => {
     const { token } = await client.getAccessToken()
     if (typeof token !== 'string') throw new Error('no token came back')

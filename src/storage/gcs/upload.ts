@@ -13,6 +13,11 @@ const MARK = 'holdfast-write'
 /** Chunks of an upload, but the last, are multiples of this. */
 export const CHUNK_UNIT = 256 * 1024
 
+export interface Retention {
+  mode: 'Unlocked' | 'Locked'
+  retainUntilTime: string
+}
+
 export interface Upload {
   client: Client
   bucket: string
@@ -20,6 +25,7 @@ export interface Upload {
   key: string
   tried: string
   storageClass: string | undefined
+  retention: Retention | undefined
   chunkSize: number
   ifAbsent: boolean
   signal: AbortSignal | undefined
@@ -42,6 +48,7 @@ const metadataOf = (job: Upload, mark: string): Record<string, unknown> => ({
   contentType: 'application/octet-stream',
   metadata: { [MARK]: mark },
   ...(job.storageClass !== undefined && { storageClass: job.storageClass }),
+  ...(job.retention && { retention: job.retention }),
 })
 
 const queryOf = (job: Upload, uploadType: string): Record<string, string | undefined> => ({

@@ -100,11 +100,24 @@ test(
     await page.getByRole('row', { name: /first/ }).getByRole('link').click()
     await page.getByRole('button', { name: 'to-the-aunt.txt' }).click()
     await page.locator('.preview pre').getByText('first', { exact: true }).waitFor()
+
+    // What changed within it, from the first backup to the last.
+    const { items } = (await (await page.request.get(`${server.url}/api/v1/backups`)).json()) as {
+      items: { id: string }[]
+    }
+    const [newest, oldest] = [items[0]?.id ?? '', items.at(-1)?.id ?? '']
+    await page.goto(`${server.url}/backup/${newest}?vault=local&tab=diff&with=${oldest}`)
+    await page.getByRole('button', { name: 'Lines that changed in' }).click()
+    const lines = page.locator('.line-diff')
+    await lines.locator('del').getByText('first').waitFor()
+    await lines.locator('ins').getByText('second and longer').waitFor()
+    await picture(page, 'line-diff')
+    assert.deepEqual(await violations(page), [])
   },
 )
 
 test(
-  'a vault is checked from its page, and damage is shown with what it touches (driver:chromium)',
+  'backups that were there are adopted; a vault is checked from its page, and damage is shown with what it touches (driver:chromium)',
   { skip: noChromium },
   async (t) => {
     const dir = scratch(t, 'checking')
@@ -127,6 +140,16 @@ test(
     writeFileSync(archive, bytes)
     const { page, problems } = await visit(browser)
     await firstAccount(page, server)
+    // Set-up adopts what lies there already.
+    await page.getByLabel('Name').fill('again')
+    await page.getByLabel('Folder on the server').fill(join(dir, 'vault'))
+    await page.getByLabel('Password of the vault').fill('none is needed')
+    await page.getByRole('button', { name: 'Add the vault' }).click()
+    await page.getByText('I keep it where').click()
+    await page.getByRole('button', { name: 'Go on' }).click()
+    await page.getByText('again has 1 backup.').waitFor()
+    await picture(page, 'setup-adopted')
+    assert.deepEqual(await violations(page), [])
     await page.goto(`${server.url}/vaults/local`)
     await page.getByText('Nobody has looked for damage here yet.').waitFor()
     await page.getByRole('button', { name: 'Check', exact: true }).click()

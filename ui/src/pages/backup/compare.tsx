@@ -1,15 +1,18 @@
 import { useSignal } from '@preact/signals'
-import { api } from '../../app/api.ts'
+import { type Answer, api, may } from '../../app/api.ts'
 import { number } from '../../app/language.ts'
 import { useLoad, usePages } from '../../app/load.ts'
 import { place, setQuery } from '../../app/router.ts'
+import { quoted } from '../../format/shell.ts'
 import { size } from '../../format/size.ts'
 import { moment } from '../../format/time.ts'
 import { Select } from '../../parts/form.tsx'
 import { Empty } from '../../parts/notice.tsx'
 import { Listed, Panel, Shown } from '../../parts/page.tsx'
 import type { BackupFull } from './backup.tsx'
+import { TEXT_SHOWN } from './look.ts'
 import { text } from './text.ts'
+import { TextChanges } from './text-changes.tsx'
 
 export function Compare({ backup }: { backup: BackupFull }) {
   const t = text.value
@@ -78,22 +81,8 @@ function Changes({ backup, other }: { backup: BackupFull; other: string }) {
           <div class="scroll">
             <table>
               <tbody>
-                {items.map(({ path, change, sizeBefore, sizeAfter }) => (
-                  <tr key={`${change} ${path}`}>
-                    <td class={`nowrap ${MARK[change][0]}`}>
-                      <b aria-hidden="true">{MARK[change][1]}</b> {t[change]}
-                    </td>
-                    <td class="break">
-                      <code>{path}</code>
-                    </td>
-                    <td class="num soft">
-                      {sizeBefore !== undefined && sizeAfter !== undefined && sizeBefore !== sizeAfter
-                        ? `${size(sizeBefore)} → ${size(sizeAfter)}`
-                        : (sizeAfter ?? sizeBefore) === undefined
-                          ? ''
-                          : size(sizeAfter ?? sizeBefore)}
-                    </td>
-                  </tr>
+                {items.map((change) => (
+                  <Change key={`${change.change} ${change.path}`} of={change} backup={backup} other={other} />
                 ))}
               </tbody>
             </table>
@@ -101,5 +90,59 @@ function Changes({ backup, other }: { backup: BackupFull; other: string }) {
         )}
       </Listed>
     </Panel>
+  )
+}
+
+type OneChange = Answer<'GET /api/v1/backups/{id}/diff'>['items'][number]
+
+function Change({ of, backup, other }: { of: OneChange; backup: BackupFull; other: string }) {
+  const t = text.value
+  const open = useSignal(false)
+  const { path, change, sizeBefore, sizeAfter } = of
+  const readable = change === 'modified' && Math.max(sizeBefore ?? Infinity, sizeAfter ?? Infinity) <= TEXT_SHOWN
+  const lines = readable && may('restore')
+  return (
+    <>
+      <tr>
+        <td class={`nowrap ${MARK[change][0]}`}>
+          <b aria-hidden="true">{MARK[change][1]}</b> {t[change]}
+        </td>
+        <td class="break">
+          <code>{path}</code>
+        </td>
+        <td class="num soft">
+          {sizeBefore !== undefined && sizeAfter !== undefined && sizeBefore !== sizeAfter
+            ? `${size(sizeBefore)} → ${size(sizeAfter)}`
+            : (sizeAfter ?? sizeBefore) === undefined
+              ? ''
+              : size(sizeAfter ?? sizeBefore)}
+        </td>
+        <td class="num">
+          {lines && (
+            <button
+              type="button"
+              class="btn s"
+              aria-expanded={open.value}
+              aria-label={t.linesOf(path)}
+              onClick={() => (open.value = !open.value)}
+            >
+              {t.lines}
+            </button>
+          )}
+        </td>
+      </tr>
+      {open.value && (
+        <tr>
+          <td colSpan={4}>
+            <TextChanges vault={backup.vault} before={other} after={backup.id} path={path} />
+            <p class="small mute">
+              <code class="break">
+                {`diff <(holdfast dump ${quoted(other)} ${quoted(path)}) <(holdfast dump ${quoted(backup.id)} ${quoted(path)})`}
+              </code>
+            </p>
+          </td>
+        </tr>
+      )}
+    </>
   )
 }

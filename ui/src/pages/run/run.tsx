@@ -17,6 +17,7 @@ import { runNow } from '../jobs/jobs.tsx'
 import { Damage } from './damage.tsx'
 import { Figures } from './figures.tsx'
 import { RunLog } from './log.tsx'
+import { LimitDialog } from './limit.tsx'
 import { isLive, type Run } from './live-run.ts'
 import { useSecond } from './second.ts'
 import { text } from './text.ts'
@@ -39,6 +40,7 @@ export function Page({ params }: PageProps) {
 function RunView({ run, reload }: { run: Run; reload: () => void }) {
   const t = text.value
   const cancelling = useSignal(false)
+  const limiting = useSignal(false)
   const live = isLive(run)
   const { id, job, kind } = run
   // Work on a whole vault is of no job.
@@ -67,6 +69,11 @@ function RunView({ run, reload }: { run: Run; reload: () => void }) {
         }
         actions={
           <>
+            {live && run.vault !== undefined && may('operate') && (
+              <button type="button" class="btn" onClick={() => (limiting.value = true)}>
+                {t.limit}
+              </button>
+            )}
             {live && may('operate') && (
               <button type="button" class="btn" onClick={() => (cancelling.value = true)}>
                 {t.cancel}
@@ -105,6 +112,7 @@ function RunView({ run, reload }: { run: Run; reload: () => void }) {
         cli={live ? `holdfast run logs ${quoted(id)} -f` : `holdfast run show ${quoted(id)}`}
         http={`GET /api/v1/runs/${id}`}
       />
+      {limiting.value && <LimitDialog id={id} onClose={() => (limiting.value = false)} />}
       {cancelling.value && (
         <Confirm
           title={t.cancelTitle}

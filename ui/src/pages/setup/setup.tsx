@@ -1,19 +1,23 @@
 /** After the first account: a vault, the kit that opens it when all else is lost, and the first job. */
 import { useSignal } from '@preact/signals'
-import { words } from '../../app/language.ts'
-import { go, place, to } from '../../app/router.ts'
+import { count, words } from '../../app/language.ts'
+import { go, pathOf, place, to } from '../../app/router.ts'
 import type { Definition } from '../../forms/definition.ts'
 import { Check } from '../../parts/form.tsx'
 import { Icon } from '../../parts/icon.tsx'
 import { Empty } from '../../parts/notice.tsx'
 import { Head, Panel } from '../../parts/page.tsx'
 import { NewVault } from '../wizard/vaults-step.tsx'
+import { api } from '../../app/api.ts'
+import { useLoad } from '../../app/load.ts'
 import { saveText } from '../../app/save-text.ts'
 import { kitOf } from './kit.ts'
 import '../wizard/wizard.css'
 
 const STEPS = ['vault', 'kit', 'job'] as const
 type Step = (typeof STEPS)[number]
+/** Counted no further. */
+const MOST = 250
 
 const text = words({
   en: {
@@ -32,6 +36,10 @@ const text = words({
     job: 'Say what to keep, and how often.',
     create: 'Make the first job',
     look: 'To the overview',
+    adopted: 'What was there already is adopted',
+    adoptedText: (vault: string, n: number) =>
+      `${vault} has ${count(n, 'backup', 'backups')}${n === MOST ? ' or more' : ''}. They can be searched, checked and restored now; a job that goes on with them sends only what is new.`,
+    seeVault: 'See the backups',
   },
   de: {
     title: 'Einrichtung',
@@ -49,6 +57,10 @@ const text = words({
     job: 'Sagen Sie, was gesichert werden soll und wie oft.',
     create: 'Ersten Auftrag anlegen',
     look: 'Zur Übersicht',
+    adopted: 'Was schon da war, ist übernommen',
+    adoptedText: (vault: string, n: number) =>
+      `${vault} hat ${count(n, 'Sicherung', 'Sicherungen')}${n === MOST ? ' oder mehr' : ''}. Sie lassen sich jetzt durchsuchen, prüfen und wiederherstellen; ein Auftrag, der sie fortsetzt, schickt nur Neues.`,
+    seeVault: 'Zu den Sicherungen',
   },
 })
 
@@ -122,6 +134,7 @@ export function Page() {
             </div>
           </Panel>
         )}
+        {step === 'job' && made.value !== undefined && <Adopted vault={made.value.name} />}
         {step === 'job' && (
           <Panel label={t.jobTitle}>
             <Empty
@@ -144,5 +157,28 @@ export function Page() {
         )}
       </div>
     </>
+  )
+}
+
+/** Backups that lay in the new vault already. */
+function Adopted({ vault }: { vault: string }) {
+  const t = text.value
+  const found = useLoad(
+    async (signal) => api.call('GET /api/v1/backups', { query: { vault, limit: MOST }, signal }),
+    [vault],
+  )
+  const known = found.data?.items.length ?? 0
+  if (known === 0) return null
+  return (
+    <Panel title={t.adopted} pad>
+      <div class="stack">
+        <p class="soft">{t.adoptedText(vault, known)}</p>
+        <div>
+          <a class="btn" href={to(pathOf('vaults', vault))}>
+            {t.seeVault}
+          </a>
+        </div>
+      </div>
+    </Panel>
   )
 }

@@ -1,5 +1,4 @@
 /** Vaults as lists and pages show them. */
-import type { JobFigures } from '../../model/board.ts'
 import type { Incident } from '../../model/incident.ts'
 import type { StorageSettings, VaultSettings } from '../../model/settings.ts'
 import { askedOf } from '../../operations/stats.ts'
@@ -24,11 +23,7 @@ export function vaultShort({ app }: Api, vault: VaultSettings, seen: JobsSeen): 
     vault.prices && vaultCost(vault.prices, usage, askedOf({ catalogue: app.history() }, name, since), seen.now)
   const problem = [...seen.incidents.values()].flat().find((one: Incident) => one.vault === name)
   const used = Object.values(app.settings.jobs).filter(({ vaults }) => vaults.includes(name))
-  const figures = [...seen.board.values()].flatMap((one: JobFigures) => one.vaults.get(name) ?? [])
-  const newest = figures
-    .flatMap(({ newest: time }) => time ?? [])
-    .sort((a, b) => a.getTime() - b.getTime())
-    .at(-1)
+  const { backups, newest } = contentOf(seen, name)
   return {
     name,
     managed: app.isManaged('vaults', name),
@@ -37,7 +32,7 @@ export function vaultShort({ app }: Api, vault: VaultSettings, seen: JobsSeen): 
     encrypted:
       vault.format === 'repository' || vault.password !== undefined || (vault.encryption?.type ?? 'none') !== 'none',
     jobs: used.map((job) => job.name),
-    backups: figures.reduce((sum, { backups }) => sum + backups, 0),
+    backups,
     ...(last && { bytes: last.bytes }),
     ...(last?.free !== undefined && { free: last.free }),
     ...(growth !== undefined && { growthPerDay: Math.round(growth) }),
@@ -47,6 +42,18 @@ export function vaultShort({ app }: Api, vault: VaultSettings, seen: JobsSeen): 
     ...(newest && { checkedAt: newest }),
     ...(problem && { problem: problem.message }),
   }
+}
+
+function contentOf({ board }: JobsSeen, vault: string): { backups: number; newest: Date | undefined } {
+  let backups = 0
+  let newest: Date | undefined
+  for (const { vaults } of board.values()) {
+    const figures = vaults.get(vault)
+    if (figures === undefined) continue
+    backups += figures.backups
+    if (figures.newest !== undefined && (newest === undefined || figures.newest > newest)) ({ newest } = figures)
+  }
+  return { backups, newest }
 }
 
 /** Where it lies, for people: no secret is in it. */

@@ -72,6 +72,7 @@ async function write(
   const chain = reading(context, request.signal)
   const store = new EntryStore(chain, plan.parent)
   try {
+    if (plan.parent !== undefined) request.reading.expectUnchanged?.()
     const cursor = plan.parent && (await previousCursor(chain, plan.parent, (entry) => store.deleted(entry)))
     const blocks = blockWriter({ compression: payloadCompression(writing), pool })
     const container = writing.container === 'zip' ? zipWriter(blocks, writing.compression.level) : tarWriter(blocks)

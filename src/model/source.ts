@@ -54,6 +54,8 @@ export interface ParentBackup {
 export interface SourceReading {
   /** Entries in the order of `comparePaths`, folders before what is in them, each path once. */
   entries(): AsyncIterable<SourceEntry>
+  /** Most entries will be passed by without being read: told before the first is asked for. Changes nothing but the pace. */
+  expectUnchanged?(): void
   /** Facts taken in the same view, such as row counts and versions; kept with the backup. Known once entries ended. */
   facts?(): Record<string, unknown>
   /** Small ones that listings show, such as names of tables: see `labels` of BackupRequest. Known once entries ended. */

@@ -63,6 +63,7 @@ export async function repositoryBackup(context: BackupContext, request: BackupRe
       level: 'info',
       message: 'there is no snapshot of these paths yet: all is read',
     })
+  if (parent !== undefined) request.reading.expectUnchanged?.()
   const outcome = await write(context, indexed, lock, parent, request)
   const message = `requests to the storage: ${requestsText(counts)}`
   request.onProgress?.({ type: 'log', level: 'info', message, fields: { ...counts } })

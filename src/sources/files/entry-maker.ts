@@ -1,4 +1,4 @@
-import { type BigIntStats, closeSync, readlinkSync, readSync } from 'node:fs'
+import { closeSync, readlinkSync, readSync } from 'node:fs'
 import { displayPath, fsPath, pathFromBytes } from '../../base/paths.ts'
 import { isOpenDatabase } from '../../base/sqlite.ts'
 import type { EntryKind, LocalFile, SourceEntry } from '../../model/entry.ts'
@@ -7,7 +7,7 @@ import { extentsOf } from './extents.ts'
 import { type Libc, splitDevice } from './libc.ts'
 import { type Extents, openFile, openRegular, type ReaderSettings } from './reader.ts'
 import { hasSqliteMagic, SQLITE_MAGIC, SQLITE_MAGIC_LENGTH } from './sqlite-copy.ts'
-import { looksSparse, timestampOf } from './stat-entry.ts'
+import { type FileStat, looksSparse, timestampOf } from './stat-entry.ts'
 import type { Accounts } from './users.ts'
 
 export interface MakerSettings extends ReaderSettings {
@@ -45,7 +45,7 @@ export class EntryMaker {
     this.#groups = settings.accounts.groups
   }
 
-  make(path: string, at: string | Buffer, kind: EntryKind, mode: number, stat: BigIntStats): SourceEntry {
+  make(path: string, at: string | Buffer, kind: EntryKind, mode: number, stat: FileStat): SourceEntry {
     const uid = Number(stat.uid)
     const gid = Number(stat.gid)
     const file = kind === 'file'
@@ -74,7 +74,7 @@ export class EntryMaker {
     return entry
   }
 
-  #addContent(entry: SourceEntry, stat: BigIntStats): void {
+  #addContent(entry: SourceEntry, stat: FileStat): void {
     this.met.files += 1
     if (stat.nlink > 1n) {
       entry.hardlink = this.#firstName(entry.path, stat)
@@ -89,7 +89,7 @@ export class EntryMaker {
     }
   }
 
-  #local(entry: SourceEntry, stat: BigIntStats): LocalFile {
+  #local(entry: SourceEntry, stat: FileStat): LocalFile {
     const path = `/${entry.path}`
     const libc = this.#attributes
     return {
@@ -102,7 +102,7 @@ export class EntryMaker {
   }
 
   /** Through the open file, its attributes cost a quarter of what they cost by its path. */
-  #open(entry: SourceEntry, stat: BigIntStats, extents: Extents | undefined): ByteReader {
+  #open(entry: SourceEntry, stat: FileStat, extents: Extents | undefined): ByteReader {
     const libc = this.#attributes
     const look = libc && ((at: number | string | Buffer) => this.#addXattrs(libc, entry, at, stat.dev))
     try {
@@ -115,7 +115,7 @@ export class EntryMaker {
   }
 
   /** The path of an earlier entry of the same inode; remembered until all its names have been seen. */
-  #firstName(path: string, stat: BigIntStats): string | undefined {
+  #firstName(path: string, stat: FileStat): string | undefined {
     const key = `${stat.dev}:${stat.ino}`
     const known = this.#linked.get(key)
     if (known === undefined) {
@@ -128,7 +128,7 @@ export class EntryMaker {
   }
 
   /** The extents cost an open file, so they are looked for when asked for; the reader then gives their bytes alone. */
-  #addSparse(entry: SourceEntry, stat: BigIntStats): void {
+  #addSparse(entry: SourceEntry, stat: FileStat): void {
     const { libc } = this.#settings
     entry.sparse = true
     let extents: [number, number][] | undefined

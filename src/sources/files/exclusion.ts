@@ -70,7 +70,13 @@ export class Exclusion {
     }
   }
 
-  leavesOut(rules: FolderRules, path: string, name: string, folder: boolean, stat: BigIntStats): boolean {
+  leavesOut(
+    rules: FolderRules,
+    path: string,
+    name: string,
+    folder: boolean,
+    stat: Pick<BigIntStats, 'dev' | 'size'>,
+  ): boolean {
     const rule = this.ruleAgainst(rules, path, name, folder, stat)
     if (rule !== undefined) this.#count(rule)
     return rule !== undefined

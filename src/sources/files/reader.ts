@@ -31,7 +31,7 @@ export type Extents = readonly (readonly [number, number])[]
  */
 export function openFile(
   path: string,
-  seen: BigIntStats,
+  seen: Pick<BigIntStats, 'dev' | 'ino'>,
   settings: ReaderSettings,
   extents?: Extents,
   look?: (at: number | string | Buffer) => void,

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { AppError } from '../../base/errors.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { SourceEntry } from '../../model/entry.ts'
@@ -8,6 +8,7 @@ import type { ReadOptions, Source, SourceReading } from '../../model/source.ts'
 import { EntryMaker } from './entry-maker.ts'
 import { Exclusion } from './exclusion.ts'
 import { loadLibc } from './libc.ts'
+import { LookAhead } from './look-ahead.ts'
 import { entryPathOf, presentRoots, rootTree } from './roots.ts'
 import { checkFiles } from './source-checks.ts'
 import { readAccounts } from './users.ts'
@@ -23,6 +24,8 @@ export interface FilesEnvironment {
 /** How long the walk may keep the event loop busy, and how often it looks at the clock. */
 const BREATH_MS = 20
 const ENTRIES_PER_LOOK = 128
+/** A thread costs as much as a walk over this many. */
+const FILES_BEFORE_THREAD = 10_000
 
 /** Files and folders of this machine. */
 export function files(settings: FilesSettings, environment: FilesEnvironment = {}): Source {
@@ -58,15 +61,27 @@ async function read(
     xattrs: settings.xattrs ?? true,
   })
   const leaveOut = identities(environment.leaveOut ?? [])
-  const walk = new Walk({ warn: onWarning, exclusion, maker, sqlite, leaveOut }).entries(rootTree(present))
+  let unchanged = false
+  let ahead: LookAhead | undefined
+  const lookAhead = (): LookAhead | undefined => {
+    if (unchanged && maker.met.files >= FILES_BEFORE_THREAD) ahead ??= new LookAhead()
+    return ahead
+  }
+  const walk = new Walk({ warn: onWarning, exclusion, maker, sqlite, leaveOut, ahead: lookAhead }).entries(
+    rootTree(present),
+  )
   return {
     entries: () => breathing(walk, signal),
+    expectUnchanged() {
+      unchanged = availableParallelism() > 1
+    },
     facts: () => ({
       ...maker.met,
       ...(exclusion.counts.size > 0 ? { excluded: Object.fromEntries(exclusion.counts) } : {}),
     }),
     close: async () => {
       walk.return()
+      ahead?.close()
     },
   }
 }

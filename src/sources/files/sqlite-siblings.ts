@@ -3,12 +3,12 @@ import { displayPath, pathFromLatin1 } from '../../base/paths.ts'
 import { isOpenDatabase } from '../../base/sqlite.ts'
 import type { Warning } from '../../model/progress.ts'
 import { canCopy, COMPANIONS } from './sqlite-copy.ts'
-import { laterOf } from './stat-entry.ts'
+import { type FileStat, laterOf } from './stat-entry.ts'
 
 /** The SQLite databases of one folder that somebody has open, by their names as `readdir` gave them. */
 export interface Databases {
   /** What the walk saw of the database → the same with the times of its newest companion. */
-  live: Map<string, (stat: BigIntStats) => BigIntStats>
+  live: Map<string, (stat: FileStat) => FileStat>
   /** Files whose content is in the copy, and whose bytes would damage it on restore. */
   skip: Set<string>
   notes: Warning[]
@@ -31,7 +31,7 @@ export function databasesIn(prefix: string, at: string | Buffer, names: readonly
     const beside = COMPANIONS.map((end) => name + end).filter((file) => names.includes(file))
     for (const file of beside) found.skip.add(file)
     const times = beside.filter((file) => !file.endsWith('-shm')).map((file) => statOf(at, file))
-    found.live.set(name, (own) => times.reduce<BigIntStats>(withLaterTimes, own))
+    found.live.set(name, (own) => times.reduce<FileStat>(withLaterTimes, own))
     const shown = beside.map((file) => displayPath(pathFromLatin1(file))).join(' and ')
     found.notes.push({
       code: 'note',
@@ -51,10 +51,9 @@ function statOf(folder: string | Buffer, name: string): BigIntStats | undefined 
   }
 }
 
-function withLaterTimes(stat: BigIntStats, other: BigIntStats | undefined): BigIntStats {
+function withLaterTimes(stat: FileStat, other: FileStat | undefined): FileStat {
   if (other === undefined) return stat
-  return Object.assign(Object.create(Object.getPrototypeOf(stat) as object) as BigIntStats, stat, {
-    mtimeNs: laterOf(stat.mtimeNs, other.mtimeNs),
-    ctimeNs: laterOf(stat.ctimeNs, other.ctimeNs),
-  })
+  const { mode, dev, ino, nlink, uid, gid, rdev, size, blocks } = stat
+  const [mtimeNs, ctimeNs] = [laterOf(stat.mtimeNs, other.mtimeNs), laterOf(stat.ctimeNs, other.ctimeNs)]
+  return { mode, dev, ino, nlink, uid, gid, rdev, size, blocks, mtimeNs, ctimeNs }
 }

@@ -1,6 +1,23 @@
 import type { BigIntStats } from 'node:fs'
 import type { EntryKind, Timestamp } from '../../model/entry.ts'
 
+/** What of lstat(2) a backup wants, in the order in which threads hand it on. */
+export const STAT_FIELDS = [
+  'mode',
+  'dev',
+  'ino',
+  'nlink',
+  'uid',
+  'gid',
+  'rdev',
+  'size',
+  'blocks',
+  'mtimeNs',
+  'ctimeNs',
+] as const
+
+export type FileStat = Pick<BigIntStats, (typeof STAT_FIELDS)[number]>
+
 const S_IFMT = 0o170000
 const KINDS: Record<number, EntryKind> = {
   0o100000: 'file',
@@ -35,4 +52,4 @@ export function sameTime(a: Timestamp, b: Timestamp, exact: boolean): boolean {
 export const laterOf = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 
 /** A file whose blocks hold fewer bytes than its size, by a page or more, most likely has holes. */
-export const looksSparse = (stat: BigIntStats): boolean => stat.size - stat.blocks * 512n >= 4096n
+export const looksSparse = (stat: FileStat): boolean => stat.size - stat.blocks * 512n >= 4096n

@@ -6,9 +6,10 @@ import type { ReportWarning } from '../../model/progress.ts'
 import { EntryMaker } from './entry-maker.ts'
 import { Exclusion, type FolderRules } from './exclusion.ts'
 import { childrenFit, descriptorPath, openFolder } from './long-path.ts'
+import type { LookAhead, Seen } from './look-ahead.ts'
 import type { RootNode } from './roots.ts'
 import { databasesIn, type Databases } from './sqlite-siblings.ts'
-import { kindOfMode } from './stat-entry.ts'
+import { type FileStat, kindOfMode } from './stat-entry.ts'
 
 export interface WalkSettings {
   warn: ReportWarning
@@ -16,12 +17,14 @@ export interface WalkSettings {
   maker: EntryMaker
   /** Look for SQLite databases that are in use. */
   sqlite: boolean
+  /** Asked for each folder. */
+  ahead?: () => LookAhead | undefined
   /** Folders that are never entered, by `identityOf`. */
   leaveOut?: ReadonlySet<string>
 }
 
 /** A folder under any of its names. */
-export const identityOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`
+export const identityOf = ({ dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): string => `${dev}:${ino}`
 
 /** A folder on the way down: what is in it, and how far we are. */
 interface Frame {
@@ -32,6 +35,8 @@ interface Frame {
   fd: number
   /** The bytes of names, one char a byte, sorted. */
   names: string[]
+  /** What was seen of them before, by their numbers. */
+  seen: Seen | undefined
   next: number
   /** Undefined in a folder that only leads to a root: nothing else in it is taken. */
   rules: FolderRules | undefined
@@ -91,11 +96,11 @@ export class Walk {
     const at = fsName(frame.at + name)
     const node = frame.node?.children.get(name)
     const { rules } = frame
-    let stat: BigIntStats
+    let stat: FileStat
     try {
-      stat = lstatSync(at, { bigint: true })
+      stat = frame.seen?.stat(frame.next - 1) ?? lstatSync(at, { bigint: true })
       // A symlink on the way to a root is passed through as the folder that it leads to.
-      if (node?.root === false && stat.isSymbolicLink()) stat = statSync(at, { bigint: true })
+      if (node?.root === false && kindOfMode(Number(stat.mode)) === 'symlink') stat = statSync(at, { bigint: true })
     } catch (error) {
       this.#warnUnreadable(path, error)
       return undefined
@@ -105,7 +110,7 @@ export class Walk {
     if (node?.root === true) {
       if (!isFolder) return this.#rootItem(path, at, mode, stat)
       const entry = maker.make(path, at, 'directory', mode, stat)
-      this.#enter(frame, path, at, stat, exclusion.ofRoot(path, stat.dev), node, undefined)
+      this.#enter(frame, path, at, exclusion.ofRoot(path, stat.dev), node, undefined)
       return entry
     }
     if (node !== undefined) return this.#visitOnTheWay(frame, path, at, mode, stat, node)
@@ -126,7 +131,7 @@ export class Walk {
     return entry
   }
 
-  #rootItem(path: string, at: string | Buffer, mode: number, stat: BigIntStats): SourceEntry | undefined {
+  #rootItem(path: string, at: string | Buffer, mode: number, stat: FileStat): SourceEntry | undefined {
     const kind = kindOfMode(mode)
     if (kind === 'symlink') {
       const target = displayPath(pathFromBytes(readlinkSync(at, { encoding: 'buffer' })))
@@ -145,7 +150,7 @@ export class Walk {
     path: string,
     at: string | Buffer,
     mode: number,
-    stat: BigIntStats,
+    stat: FileStat,
     node: RootNode,
   ): SourceEntry | undefined {
     const { maker, exclusion } = this.#settings
@@ -154,7 +159,7 @@ export class Walk {
     const taken = frame.rules !== undefined && !exclusion.leavesOut(frame.rules, path, name, true, stat)
     const rules = taken && frame.rules !== undefined ? exclusion.below(frame.rules, path, stat) : undefined
     const entry = maker.make(path, at, 'directory', mode, stat)
-    this.#enter(frame, path, at, stat, rules, node, undefined)
+    this.#enter(frame, path, at, rules, node, undefined)
     return entry
   }
 
@@ -164,7 +169,7 @@ export class Walk {
     path: string,
     at: string | Buffer,
     mode: number,
-    stat: BigIntStats,
+    stat: FileStat,
   ): SourceEntry | undefined {
     const { maker, exclusion, leaveOut, warn } = this.#settings
     if (leaveOut !== undefined && leaveOut.size > 0 && leaveOut.has(identityOf(stat))) {
@@ -175,21 +180,29 @@ export class Walk {
     const rules = exclusion.below(outer, path, stat)
     if (rules === undefined) return entry
     const pending = rules.wanted ? undefined : entry
-    this.#enter(frame, path, at, stat, rules, undefined, pending)
+    this.#enter(frame, path, at, rules, undefined, pending)
     return pending === undefined ? entry : undefined
   }
 
   #enterTop(top: RootNode): void {
     const stat = lstatSync('/', { bigint: true })
     const rules = top.root ? this.#settings.exclusion.ofRoot('', stat.dev) : undefined
-    this.#push({ path: '', at: '/', fd: -1, names: namesIn(rules, top, '/'), rules, node: top, pending: undefined })
+    this.#push({
+      path: '',
+      at: '/',
+      fd: -1,
+      names: namesIn(rules, top, '/'),
+      seen: undefined,
+      rules,
+      node: top,
+      pending: undefined,
+    })
   }
 
   #enter(
     outer: Frame,
     path: string,
     at: string | Buffer,
-    stat: BigIntStats,
     rules: FolderRules | undefined,
     node: RootNode | undefined,
     pending: SourceEntry | undefined,
@@ -201,27 +214,34 @@ export class Walk {
         fd = openFolder(at)
         prefix = descriptorPath(fd)
       }
-      const names = namesIn(rules, node, fd === -1 ? at : prefix)
-      this.#push({ path, at: `${prefix}/`, fd, names, rules, node, pending, stat })
+      const seen =
+        fd === -1 && rules !== undefined && node === undefined && typeof at === 'string'
+          ? this.#settings.ahead?.()?.take(at)
+          : undefined
+      const names = seen?.names ?? namesIn(rules, node, fd === -1 ? at : prefix)
+      this.#push({ path, at: `${prefix}/`, fd, names, seen, rules, node, pending })
     } catch (error) {
       if (fd !== -1) closeSync(fd)
       this.#warnUnreadable(path, error)
     }
   }
 
-  #push(folder: Omit<Frame, 'prefix' | 'next' | 'databases'> & { path: string; stat?: BigIntStats }): void {
+  #push(folder: Omit<Frame, 'prefix' | 'next' | 'databases'> & { path: string }): void {
     const { path, at, fd, names, node, pending } = folder
     const prefix = path === '' ? '' : `${path}/`
     let { rules } = folder
-    let { names: taken } = folder
+    let { names: taken, seen } = folder
     if (rules?.looksInside === true) {
       const inside = this.#settings.exclusion.inside(rules, path, at, names)
       rules = inside.rules
-      if (inside.only !== undefined) taken = [...new Set([...inside.only, ...namesOf(node)])].sort()
+      if (inside.only !== undefined) {
+        taken = [...new Set([...inside.only, ...namesOf(node)])].sort()
+        seen = undefined
+      }
     }
     const databases = rules !== undefined && this.#settings.sqlite ? databasesIn(prefix, at, taken) : undefined
     for (const note of databases?.notes ?? []) this.#settings.warn(note)
-    this.#stack.push({ prefix, at, fd, names: taken, next: 0, rules, node, databases, pending })
+    this.#stack.push({ prefix, at, fd, names: taken, seen, next: 0, rules, node, databases, pending })
   }
 
   #leave(): void {

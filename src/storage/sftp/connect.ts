@@ -7,6 +7,7 @@ import type { SftpStorageSettings } from '../../model/settings.ts'
 import { optionalSdk } from '../optional-sdk.ts'
 import { sftpError } from './errors.ts'
 import { fingerprint, knownHosts, typeOf, type KnownHosts } from './host-keys.ts'
+import { prepareKeys } from './prepared-keys.ts'
 import { session, type Session } from './session.ts'
 
 type Settings = Omit<SftpStorageSettings, 'type'>
@@ -42,6 +43,7 @@ export async function connect(settings: Settings, name: string): Promise<Session
   const client = new ssh2.Client()
   // Else each small request waits 40 ms for the acknowledgement of the one before.
   client.once('ready', () => client.setNoDelay(true))
+  prepareKeys(client)
   try {
     const sftp = await open(client, config)
     return session(client, sftp, settings.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS)

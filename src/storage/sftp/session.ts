@@ -22,7 +22,7 @@ export type Done<T> = (error: Error | null | undefined, value?: T) => void
 export type { Stats }
 
 /** Without the `limits` extension servers promise no more than this. */
-const SAFE_BLOCK = 32 * 1024
+export const SAFE_BLOCK = 32 * 1024
 /** Larger blocks gain nothing, and are memory. */
 const LARGEST_BLOCK = 255 * 1024
 

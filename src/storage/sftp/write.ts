@@ -7,7 +7,7 @@ import { cutBytes, cutParts } from '../cut-parts.ts'
 import { isMissing, STATUS, statusOf } from './errors.ts'
 import { makeFolders } from './folders.ts'
 import type { Pool } from './pool.ts'
-import type { Session } from './session.ts'
+import { SAFE_BLOCK, type Session } from './session.ts'
 
 /** Bytes that are under way at a time; kept until the server has them, to be sent again over another connection. */
 const WINDOW = 4 * 1024 * 1024
@@ -29,9 +29,38 @@ interface OpenFile {
   handle: Buffer
 }
 
+/** What fits into one request: all that is asked of the open file is sent at once, and done by the server in that order. */
+async function writeSmall(job: Write, body: Bytes): Promise<Stats> {
+  const block = Buffer.from(body.buffer, body.byteOffset, body.length)
+  const stats = await job.pool.persist(job.tried, job.signal, async () => {
+    const open = await openFile(job, 'w')
+    const { session, handle } = open
+    try {
+      const written =
+        block.length === 0
+          ? undefined
+          : session.ask<void>((sftp, done) => sftp.write(handle, block, 0, block.length, 0, done), job.signal)
+      // Only the first failure is told; the others are met here.
+      const finished = finish(open, job, block.length)
+      finished.catch(() => undefined)
+      await written
+      return await finished
+    } catch (error) {
+      throw await explained(session, job, error)
+    } finally {
+      // The next request need not wait for it.
+      void close(open)
+    }
+  })
+  job.onBytes(body.length)
+  return stats
+}
+
 /** Writes a body to a new file and flushes it. A connection that dies meanwhile is replaced, and what it lost sent again. */
 export async function writeFile(job: Write, body: Bytes | AsyncIterable<Bytes>): Promise<Stats> {
   const { pool, tried, signal } = job
+  // Up to here every server takes a request.
+  if (body instanceof Uint8Array && body.length <= SAFE_BLOCK) return writeSmall(job, body)
   const ending = new AbortController()
   const both = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal
   const { blockSize } = await pool.persist(tried, signal, async (session) => session)

@@ -31,8 +31,10 @@ export interface Scheduler {
 const GRACE_MS = 90_000
 /** Of one recurrence in one tick; the rest comes with the next. */
 const MOST_SLOTS = 1000
-/** Recurrences in one tick. */
-const MOST_DUE = 2000
+/** Recurrences in one tick: what else the process does waits for no more. */
+const MOST_DUE = 1000
+/** So long a burst may last; what is left then is looked at anew. */
+const BURST_MS = 2000
 /** From so many on, one question for all is cheaper. */
 const MANY = 50
 /** A cursor so far ahead was written while the clock was wrong. */
@@ -52,12 +54,15 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   /** When to look at a recurrence again; what counts is in the store. */
   const known = new Map<string, Known>()
   let behind = false
+  /** Ticks that follow each other at once do what was due at the first of them, by the states that it read. */
+  let burst: { begun: number; now: Date; states: Map<string, RecurrenceState> } | undefined
   /** Due times of this tick. */
   const shared = new Map<string, Date[]>()
 
   function tick(): Task[] {
     again()
-    const now = clock.now()
+    if (burst !== undefined && clock.monotonic() - burst.begun > BURST_MS) burst = undefined
+    const now = burst?.now ?? clock.now()
     const slots: NewSlot[] = []
     const cursors: Cursor[] = []
     const present = new Set<string>()
@@ -70,13 +75,17 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     }
     behind = due.length > MOST_DUE
     due.length = Math.min(due.length, MOST_DUE)
-    const states = due.length > MANY ? store.states() : undefined
+    const states = burst?.states ?? (due.length > MANY ? store.states() : undefined)
+    burst = behind && states !== undefined ? (burst ?? { begun: clock.monotonic(), now, states }) : undefined
     for (const [recurrence, entry] of due) {
       const state = states === undefined ? store.state(recurrence.name) : states.get(recurrence.name)
       slots.push(...look(recurrence, entry, state, now, cursors))
     }
     for (const name of known.keys()) if (!present.has(name)) known.delete(name)
-    return slots.length === 0 && cursors.length === 0 ? [] : store.record(slots, cursors, deps.onQueued)
+    const made = slots.length === 0 && cursors.length === 0 ? [] : store.record(slots, cursors, deps.onQueued)
+    for (const { recurrence, at: cursor, spec } of cursors)
+      states?.set(recurrence, { ...states.get(recurrence), cursor, spec })
+    return made
   }
 
   function knownOf(recurrence: Recurrence): Known {

@@ -8,11 +8,8 @@ import { median, compare, measure, type Command, type Figures } from './measure.
 import { noMariadb, PASSWORD as MARIADB_PASSWORD, startMariadb } from '../test/servers/mariadb.ts'
 import { noPostgres, PASSWORD, startPostgres } from '../test/servers/postgres.ts'
 
-const HOLDFAST = [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  join(import.meta.dirname, '../src/cli/main.ts'),
-] as const
+/** As users start it: with its compiled code kept and its words to the collector. */
+const HOLDFAST = [join(import.meta.dirname, '../holdfast')] as const
 const MIB = 1024 ** 2
 /** Of a row of either database, about. */
 const ROW = 620

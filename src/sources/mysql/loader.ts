@@ -5,6 +5,7 @@
 import { AppError } from '../../base/errors.ts'
 import { formatSize } from '../../base/units.ts'
 import type { Connection } from './connection.ts'
+import { errorNumber } from './packets.ts'
 
 export interface Loader {
   /** The statement belongs to the loader. Resolves when the next one may come. */
@@ -13,6 +14,12 @@ export interface Loader {
   done(): Promise<void>
 }
 
+/** Of two that wait for each other one goes on: rows of all that load a table at once lie between each other's in its indexes. */
+const TRIES = 100
+
+/** The server took all of the statement back. */
+const isDeadlock = (error: unknown): boolean => errorNumber(error) === 1213
+
 export async function loader(connections: readonly Connection[]): Promise<Loader> {
   const idle = [...connections]
   const running = new Set<Promise<void>>()
@@ -20,7 +27,14 @@ export async function loader(connections: readonly Connection[]): Promise<Loader
   const [[limit = '0'] = []] = await (connections[0] as Connection).query('SELECT @@max_allowed_packet')
 
   async function work(connection: Connection, statement: Uint8Array): Promise<void> {
-    await connection.run(statement)
+    for (let left = TRIES; ; left -= 1) {
+      try {
+        await connection.run(statement)
+        break
+      } catch (error) {
+        if (!isDeadlock(error) || left === 0) throw error
+      }
+    }
     idle.push(connection)
   }
 

@@ -89,6 +89,7 @@ export async function programsFor(serverVersion: number, folder: string | undefi
     // The closest that is not older: a newer one may write what older servers do not know.
     if (found >= major && (best === undefined || found < best.major))
       best = { major: found, folder: path.slice(0, path.lastIndexOf('/')) }
+    if (best?.major === major) break
   }
   if (best === undefined)
     throw new AppError(

@@ -190,13 +190,15 @@ class PostgresRestore implements Restore {
     this.#created = true
     await this.#restore(['--section=pre-data', ...this.#list()])
     await this.#restore(['--section=data', ...this.#list()])
-    for (let count = this.#settings.parallel ?? CONNECTIONS; count > 0; count -= 1) {
-      const session = openSession(this.#here, 'restore.failed')
-      this.#sessions.push(session)
-      await session.ask(
-        `set client_encoding = ${literal(about.encoding)}; set datestyle = iso; set synchronous_commit = off; set search_path = pg_catalog; set row_security = off;`,
-      )
-    }
+    for (let count = this.#settings.parallel ?? CONNECTIONS; count > 0; count -= 1)
+      this.#sessions.push(openSession(this.#here, 'restore.failed'))
+    await Promise.all(
+      this.#sessions.map(async (session) =>
+        session.ask(
+          `set client_encoding = ${literal(about.encoding)}; set datestyle = iso; set synchronous_commit = off; set search_path = pg_catalog; set row_security = off;`,
+        ),
+      ),
+    )
     this.#loader = rowLoader(this.#sessions)
   }
 

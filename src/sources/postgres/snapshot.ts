@@ -58,13 +58,16 @@ export async function openSnapshot(
     const chosen = choose(parseRelations(relations), settings, database)
     const tables = chosen.relations.filter(({ kind }) => kind === 'r')
     await lock(holder, tables, database)
-    for (let more = 0; more < readers; more += 1) {
-      const session = openSession(options)
-      sessions.push(session)
-      await session.ask(
-        `${BEGIN} set transaction snapshot ${literal(id)}; ${VALUES} set client_encoding = ${literal(encoding)};`,
-      )
-    }
+    for (let more = 0; more < readers; more += 1) sessions.push(openSession(options))
+    await Promise.all(
+      sessions
+        .slice(1)
+        .map(async (session) =>
+          session.ask(
+            `${BEGIN} set transaction snapshot ${literal(id)}; ${VALUES} set client_encoding = ${literal(encoding)};`,
+          ),
+        ),
+    )
     return {
       id,
       tables,

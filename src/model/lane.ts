@@ -6,6 +6,7 @@
  * A position is a word of the engine: `1-000000000A0012B8` (timeline and LSN), `0-1-42` (GTID).
  * Equal positions of one lineage mean the same place in the same log; that is what joins segments.
  */
+import type { ReadableBytes } from '../base/held-bytes.ts'
 import type { ReportWarning } from './progress.ts'
 import type { OpenEntries, Target, TrialCheck, TrialOptions } from './source.ts'
 
@@ -45,9 +46,13 @@ export interface SegmentFacts extends SegmentInfo {
   extra: Record<string, string>
 }
 
+/** Of `extra`: empty where a segment ends within a copy of everything. */
+export const COPYING = 'wal'
+
 export interface Segment {
   facts: SegmentFacts
-  payload: Uint8Array
+  /** Whoever asked for the segment closes it; what gives several does so before the next one. */
+  payload: ReadableBytes
 }
 
 /** The label `lane` of a backup: how it hangs together with a lane. */
@@ -63,12 +68,15 @@ export interface LaneBase {
   time: Date
 }
 
-/** One transaction may be that long, in bytes: whoever stores or restores it holds it whole. A longer one makes a gap. */
+/** One transaction may be that long, in bytes. A longer one makes a gap. */
 export const LARGEST_SEGMENT = 1024 * 1024 * 1024
+/** Of a longer one, the rest lies in a temporary file while it is stored or restored. */
+export const HELD_BYTES = 8 * 1024 * 1024
 
 /** Part of a log as its source gives it. */
 export interface LanePiece {
-  bytes: Uint8Array
+  /** They belong to whoever got the piece. */
+  bytes: ReadableBytes
   /** Where it ends: a place where a segment may end. */
   to: string
   /** Of the first and last commit in it; absent where it has none. */

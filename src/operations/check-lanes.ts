@@ -18,7 +18,8 @@ export async function checkLanes(
       if (!readData) continue
       checked.bytes += size
       try {
-        await readSegment(vault, job, segment, cancel)
+        const { payload } = await readSegment(vault, job, segment, cancel)
+        payload.close?.()
       } catch (error) {
         // A lane that is at work has merged it meanwhile.
         if (isGone(error)) continue

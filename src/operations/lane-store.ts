@@ -1,7 +1,7 @@
 /** Stores what a reading of a log gives: sealed in time, merged where small, and only then told to the source. */
-import { concat } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { AppError, toAppError } from '../base/errors.ts'
+import { joinedBytes, type ReadableBytes } from '../base/held-bytes.ts'
 import type { LanePiece, LaneReading, Segment, SegmentFacts } from '../model/lane.ts'
 import { segmentName } from '../policy/lane-names.ts'
 import type { Lane, LaneOptions } from './lane.ts'
@@ -28,7 +28,7 @@ interface Storing extends LaneOptions {
 }
 
 interface Open {
-  parts: Uint8Array[]
+  parts: ReadableBytes[]
   bytes: number
   to: string
   fromTime: Date | undefined
@@ -90,11 +90,13 @@ export async function storeReading(
       extra,
       base,
     })
-    const segment = { facts, payload: concat(parts) }
+    const segment = { facts, payload: inMemory(parts) }
     await storeSegment(vaults, job, segment, { signal: during })
     from = to
     until = facts.toTime
     open = undefined
+    // One that is that long is not merged, and not asked for again.
+    if (segment.payload.length >= MERGE_BYTES) segment.payload.close?.()
     storing.onStored()
     await reading.acknowledge(to)
     return segment
@@ -130,7 +132,7 @@ export async function storeReading(
       events: merged.flatMap(({ facts: { events } }) => events),
       extra: Object.assign({}, ...merged.map(({ facts: { extra } }) => extra)) as Record<string, string>,
     })
-    await storeSegment(vaults, job, { facts, payload: concat(merged.map(({ payload }) => payload)) }, { signal })
+    await storeSegment(vaults, job, { facts, payload: joinedBytes(merged.map(({ payload }) => payload)) }, { signal })
     for (const { facts: old } of merged) await remove(segmentName(old))
   }
 
@@ -164,7 +166,11 @@ export async function storeReading(
       return
     }
     // A long transaction, which may be too long, takes nothing along.
-    if (piece.bytes.length >= SEAL_BYTES) await seal()
+    if (piece.bytes.length >= SEAL_BYTES)
+      await seal().catch((error: unknown) => {
+        piece.bytes.close?.()
+        throw error
+      })
     if (!nothing || piece.bytes.length > 0) open = added(open, piece, clock.monotonic())
     if (piece.seal === true || (open !== undefined && open.bytes >= SEAL_BYTES)) await seal()
   }
@@ -198,6 +204,7 @@ export async function storeReading(
     if (sourceEnded || signal.aborted) await last()
     throw error
   } finally {
+    for (const bytes of open?.parts ?? []) bytes.close?.()
     await iterator.return?.()
   }
 
@@ -213,6 +220,14 @@ export async function storeReading(
       onWarning({ code: 'note', message: `stopped at ${from}; what came until ${to} is read again: ${why}` })
     }
   }
+}
+
+/** Many small ones become one; a long one is alone. */
+function inMemory(parts: readonly ReadableBytes[]): ReadableBytes {
+  const [first] = parts
+  if (parts.length === 1 && first !== undefined) return first
+  const all = joinedBytes(parts)
+  return all.subarray(0, all.length)
 }
 
 function added(open: Open | undefined, piece: LanePiece, now: number): Open {

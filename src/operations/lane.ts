@@ -132,7 +132,9 @@ async function lastStored({ job, source, vaults }: Lane, signal: AbortSignal): P
   }
   if (least === undefined) return undefined
   const { facts, payload } = await readSegment(least.vault, job, least.segment, { signal })
-  return { facts, tail: payload.subarray(Math.max(0, payload.length - TAIL_BYTES)), until: least.chain.until }
+  const tail = payload.subarray(Math.max(0, payload.length - TAIL_BYTES), payload.length)
+  payload.close?.()
+  return { facts, tail, until: least.chain.until }
 }
 
 export function newestChain(engine: string, segments: readonly NamedSegment[]): Chain | undefined {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { manualClock } from '../testing/manual-clock.ts'
 import { memory } from '../storage/memory.ts'
 import { openVault, request } from '../../test/support/archive.ts'
+import { COPYING } from '../model/lane.ts'
 import { planPoint } from './restore-point.ts'
 import { storeSegment } from './segments.ts'
 import { timelineOf } from './timeline.ts'
@@ -38,5 +39,32 @@ test('a backup whose log was not looked at since is told as what it is: the end 
   // Once it is looked at, the moment is one as any other.
   await log(100, 100, 27)
   assert.equal((await planPoint(vault, 'shop', { kind: 'point', text: at(25).toISOString() })).base?.id, backup.id)
+  await vault.close()
+})
+
+test('a lane that was stopped while it copied everything once more takes nothing away: the copy before it counts', async () => {
+  const vault = await openVault(memory(), { clock: manualClock(at(30)) })
+  const facts = { engine: 'sqlite', system: 'sqlite', lineage, events: [], hasEvents: false }
+  const log = async (number: number, base: boolean, copying: string): Promise<string> =>
+    storeSegment([vault], 'shop', {
+      facts: {
+        ...facts,
+        base,
+        extra: { [COPYING]: copying },
+        from: `g1-${number - 1}`,
+        to: `g1-${number}`,
+        fromTime: at(number),
+        toTime: at(number),
+      },
+      payload: Buffer.alloc(10),
+    })
+  const latest = async (): Promise<string | undefined> =>
+    (await planPoint(vault, 'shop', { kind: 'point', text: 'latest' })).segments[0]?.to
+  await log(1, true, '1 2 0 3 4')
+  await log(2, false, '1 2 5 3 4')
+  await log(3, true, '')
+  assert.equal(await latest(), 'g1-1')
+  await log(4, false, '1 2 0 5 6')
+  assert.equal(await latest(), 'g1-3', 'once it is whole it is the newest')
   await vault.close()
 })

@@ -1,7 +1,7 @@
 /** Which backup and which pieces of log bring a job to a moment: planned from the vault alone, before anything is written. */
 import { AppError } from '../base/errors.ts'
 import type { Backup } from '../model/backup.ts'
-import type { LaneEvent, Point, Segment } from '../model/lane.ts'
+import { COPYING, type LaneEvent, type Point, type Segment, type SegmentFacts } from '../model/lane.ts'
 import type { Cancel, Vault } from '../model/vault.ts'
 import {
   chainsOf,
@@ -32,7 +32,7 @@ async function look(vault: Vault, job: string, cancel: Cancel): Promise<LaneView
   const bases = basesOf(await vault.backups(cancel), job)
   const [some] = segments
   if (some === undefined) return undefined
-  const engine = bases.at(-1)?.lane.engine ?? (await readSegment(vault, job, some, cancel)).facts.engine
+  const engine = bases.at(-1)?.lane.engine ?? (await readFacts(vault, job, some, cancel)).engine
   const chains = chainsOf(engine, segments)
   return { engine, chains, windows: windowsOf(chains, bases), bases, segments }
 }
@@ -68,7 +68,7 @@ async function plan(vault: Vault, job: string, asked: Asked, cancel: Cancel): Pr
       hint: `It can be restored ${windows.map(describeWindow).join(', or ')}.`,
     })
   const { chain } = window
-  const start = startOf(engine, window, point)
+  const start = startOf(engine, window, point, await endsWithinCopy(vault, job, chain, cancel))
   const segments =
     'base' in start
       ? segmentsFrom(chain, start.base.lane.from)
@@ -150,8 +150,13 @@ function reaches(engine: string, window: Window, point: Point): boolean {
   }
 }
 
-/** The newest copy of everything that is not behind the point. */
-function startOf(engine: string, { chain, bases }: Window, point: Point): { base: BaseAt } | { segment: NamedSegment } {
+/** The newest copy of everything that is whole and not behind the point. */
+function startOf(
+  engine: string,
+  { chain, bases }: Window,
+  point: Point,
+  unfinished: boolean,
+): { base: BaseAt } | { segment: NamedSegment } {
   const before = (time: Date, position: string): boolean => {
     if (point.kind === 'time') return time <= point.time
     if (point.kind !== 'position' && point.kind !== 'before') return true
@@ -162,7 +167,8 @@ function startOf(engine: string, { chain, bases }: Window, point: Point): { base
   const first = point.kind === 'xid' || point.kind === 'name'
   const fit = bases.filter(({ lane }) => before(lane.time, lane.to))
   const base = first ? fit[0] : fit.at(-1)
-  const copies = chain.segments.filter(({ base: copy, fromTime, from }) => copy && before(fromTime, from))
+  const all = chain.segments.filter(({ base: copy }) => copy)
+  const copies = (unfinished ? all.slice(0, -1) : all).filter(({ fromTime, from }) => before(fromTime, from))
   const segment = first ? copies[0] : copies.at(-1)
   if (segment !== undefined && (base === undefined || segment.fromTime > base.lane.time)) return { segment }
   if (base !== undefined) return { base }
@@ -181,12 +187,25 @@ async function pointOfEvent(vault: Vault, job: string, view: LaneView, asked: st
   )
 }
 
+/** The lane was stopped while it copied everything once more: what lies before that is as good as ever. */
+async function endsWithinCopy(vault: Vault, job: string, { segments }: Chain, cancel: Cancel): Promise<boolean> {
+  const last = segments.at(-1)
+  if (last === undefined || segments.filter(({ base }) => base).length < 2) return false
+  return (await readFacts(vault, job, last, cancel)).extra[COPYING] === ''
+}
+
+async function readFacts(vault: Vault, job: string, one: NamedSegment, cancel: Cancel): Promise<SegmentFacts> {
+  const { facts, payload } = await readSegment(vault, job, one, cancel)
+  payload.close?.()
+  return facts
+}
+
 /** Oldest first. */
 export async function readEvents(vault: Vault, job: string, view: LaneView, cancel: Cancel = {}): Promise<LaneEvent[]> {
   const seen = new Map<string, LaneEvent>()
   const wanted = new Set(view.chains.flatMap(({ segments }) => segments.filter(({ hasEvents }) => hasEvents)))
   for (const one of wanted) {
-    const { facts } = await readSegment(vault, job, one, cancel)
+    const facts = await readFacts(vault, job, one, cancel)
     for (const event of facts.events) seen.set(`${event.id} ${event.kind} ${event.what}`, event)
   }
   return [...seen.values()].sort((a, b) => a.time.getTime() - b.time.getTime())
@@ -215,7 +234,11 @@ export async function* readPlan(vault: Vault, plan: PointPlan, cancel: Cancel = 
       continue
     }
     at = segment.facts.to
-    yield segment
+    try {
+      yield segment
+    } finally {
+      segment.payload.close?.()
+    }
   }
 }
 

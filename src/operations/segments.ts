@@ -1,16 +1,18 @@
 /** Segments of a lane in a vault. */
-import { concat } from '../base/bytes.ts'
+import { concat, EMPTY } from '../base/bytes.ts'
 import { AppError, isAppError } from '../base/errors.ts'
+import { heldBytes, joinedBytes } from '../base/held-bytes.ts'
 import { formatSize } from '../base/units.ts'
 import type { Backup } from '../model/backup.ts'
 import { parsedLabel } from '../model/labels.ts'
-import { LARGEST_SEGMENT, type LaneBase, type Segment } from '../model/lane.ts'
+import { HELD_BYTES, LARGEST_SEGMENT, type LaneBase, type Segment } from '../model/lane.ts'
 import { LANE_OBJECT_BYTES, type Cancel, type Vault } from '../model/vault.ts'
 import { parsePartName, parseSegmentName, partName, segmentName, type NamedSegment } from '../policy/lane-names.ts'
 import type { BaseAt } from '../policy/lane-chain.ts'
 
-/** A longer one lies in several objects. */
-const PART_BYTES = LANE_OBJECT_BYTES / 2
+/** A longer one lies in several objects, each of which is held several times while it is packed and sealed. */
+const WHOLE_BYTES = LANE_OBJECT_BYTES / 2
+const PART_BYTES = 8 * 1024 * 1024
 
 /** Segments that are whole. Names that are not ours are left alone. */
 export async function readSegmentNames(vault: Vault, job: string, cancel: Cancel = {}): Promise<NamedSegment[]> {
@@ -53,28 +55,46 @@ export async function storeSegment(
       'lane.gap',
       `a transaction has ${formatSize(payload.length)} of log, and more than ${formatSize(LARGEST_SEGMENT)} cannot be stored`,
     )
-  const { encodeSegment } = await import('./segment-format.ts')
-  const bytes = encodeSegment(segment)
-  const parts = Math.ceil(bytes.length / PART_BYTES)
+  const { encodeHead } = await import('./segment-format.ts')
+  const bytes = joinedBytes([await encodeHead(segment), payload])
+  const size = bytes.length > WHOLE_BYTES ? PART_BYTES : WHOLE_BYTES
+  const parts = Math.ceil(bytes.length / size)
   for (let n = 1; n <= parts; n += 1) {
-    const part = bytes.subarray((n - 1) * PART_BYTES, n * PART_BYTES)
+    const part = bytes.subarray((n - 1) * size, Math.min(bytes.length, n * size))
     // One vault after the other would add up their times.
     await Promise.all(vaults.map(async (vault) => vault.lanes.put(job, partName(name, n, parts), part, cancel)))
   }
   return name
 }
 
+/** The caller closes its payload. */
 export async function readSegment(
   vault: Vault,
   job: string,
   { name, parts }: Pick<NamedSegment, 'name' | 'parts'>,
   cancel: Cancel = {},
 ): Promise<Segment> {
-  const objects: Uint8Array[] = []
-  for (let n = 1; n <= parts; n += 1) objects.push(await vault.lanes.get(job, partName(name, n, parts), cancel))
-  const { decodeSegment } = await import('./segment-format.ts')
+  const { checked, decodeHead } = await import('./segment-format.ts')
   const what = `the piece ${name} of the log of ${job}`
-  return decodeSegment(objects.length === 1 ? (objects[0] as Uint8Array) : concat(objects), what)
+  const payload = heldBytes(HELD_BYTES)
+  try {
+    let head: ReturnType<typeof decodeHead>
+    let before: Uint8Array = EMPTY
+    for (let n = 1; n <= parts; n += 1) {
+      const bytes = await vault.lanes.get(job, partName(name, n, parts), cancel)
+      if (head !== undefined) {
+        payload.append(bytes)
+        continue
+      }
+      before = before.length === 0 ? bytes : concat([before, bytes])
+      head = decodeHead(before, what)
+      if (head !== undefined) payload.append(before.subarray(head.end))
+    }
+    return await checked(head, payload, what)
+  } catch (error) {
+    payload.close()
+    throw error
+  }
 }
 
 /** What is gone already is no fault. */

@@ -62,10 +62,12 @@ export async function laneSource(settings: SourceSettings, job: string): Promise
 export async function clusterPoint(settings: ClusterTargetSettings): Promise<PointTarget> {
   const { clusterTarget } = await import('./postgres/cluster-target.ts')
   const { clusterReplay } = await import('./postgres/cluster-replay.ts')
+  const { seekInLog } = await import('./postgres/cluster-seek.ts')
   const target = clusterTarget(settings)
   return {
     target,
     replay: {
+      prepare: seekInLog,
       run: async (segments, how) => {
         const { segmentSize } = target.about()
         const { folder, owner } = settings

@@ -7,6 +7,7 @@ import { connect, serverOf } from '../../src/sources/mysql/server.ts'
 import type { Connection } from '../../src/sources/mysql/connection.ts'
 import { noMariadb, PASSWORD, startMariadb, type MariadbServer } from '../servers/mariadb.ts'
 import { holdfast, scratch, type Holdfast } from '../support/holdfast.ts'
+import { peakMemory } from '../support/peak-memory.ts'
 import { pause, startLane, timelineOf, until } from '../support/pit.ts'
 import { expectedAt, startWriter, timesWithin } from '../support/writer.ts'
 
@@ -25,12 +26,12 @@ async function connection(): Promise<Connection> {
   )
 }
 
-function configure(hf: Holdfast): void {
+function configure(hf: Holdfast, database = 'shop'): void {
   writeFileSync(
     join(hf.dir, 'holdfast.yaml'),
     `vaults: { v: { storage: ./vault, format: archive, encryption: { type: aes-256-gcm, key: '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef' } } }
 server: { dataDir: ./data }
-jobs: { shop: { source: { type: mysql, binlog: true, host: 127.0.0.1, port: ${server.port}, user: admin, password: ${PASSWORD}, databases: [shop] }, vaults: [v] } }
+jobs: { shop: { source: { type: mysql, binlog: true, host: 127.0.0.1, port: ${server.port}, user: admin, password: ${PASSWORD}, databases: [${database}] }, vaults: [v] } }
 `,
     { mode: 0o600 },
   )
@@ -187,5 +188,43 @@ test(
     const ended = await lane.ended
     assert.equal(ended.code, 0, ended.stderr)
     assert.match(ended.stderr, /points in time have a gap/)
+  },
+)
+
+test(
+  'driver:mariadb: a transaction much longer than the memory that it may take is stored and restored',
+  { skip },
+  async (t) => {
+    const hf = holdfast(scratch(t, 'pit-long'))
+    configure(hf, 'long')
+    server.sql(
+      'mysql',
+      'create database `long`; create table `long`.t (id int primary key, pad longtext) engine=innodb',
+    )
+    const lane = await startLane(hf, 'shop')
+    t.after(() => lane.child.kill('SIGKILL'))
+    await until('a first window', async () => (await timelineOf(hf, 'shop')).windows.length === 1)
+    const ofLane = peakMemory(lane.child)
+    // 192 MiB in one transaction.
+    server.sql(
+      'long',
+      "set session binlog_format = 'ROW'; insert into t select seq, repeat(md5(seq), 32768) from seq_1_to_192",
+    )
+    const gtid = server.sql('mysql', 'select @@gtid_binlog_pos')
+    const written = Date.now() + 1000
+    await until('it', async () => Date.parse((await timelineOf(hf, 'shop')).windows[0]?.to ?? '') > written, 120_000)
+    assert.ok((ofLane() ?? 0) < 450, `the lane took ${ofLane()} MiB`)
+    lane.child.kill('SIGTERM')
+    assert.equal((await lane.ended).code, 0)
+    assert.equal((await timelineOf(hf, 'shop')).gaps.length, 0)
+    const args = ['restore', '--db', 'mysql', '--host', '127.0.0.1', '--port', String(server.port), '--user', 'admin']
+    const restore = hf.start([...args, '--database', 'long2', '--at', gtid], { env })
+    const ofRestore = peakMemory(restore.child)
+    const { code, stderr } = await restore.ended
+    assert.equal(code, 0, stderr)
+    assert.ok((ofRestore() ?? 0) < 450, `the restore took ${ofRestore()} MiB`)
+    const sum = (database: string): string => server.sql(database, 'checksum table t').split('\t')[1] ?? ''
+    assert.equal(sum('long2'), sum('long'))
+    server.sql('mysql', 'drop database `long`; drop database long2')
   },
 )

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   writeFileSync,
+  existsSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
@@ -228,6 +229,9 @@ test(
     const evil = await restored('evil', '--before', shown.events[0]?.id ?? '')
     assert.equal(evil.sql('select count(*) from gone'), '5000')
     evil.stop()
+    const named = await restored('named', '--at', 'name:before the evil')
+    assert.equal(named.sql('select count(*) from gone'), '5000')
+    named.stop()
     const dropped = await restored('dropped', '--before', shown.events[2]?.id ?? '')
     assert.equal(dropped.sql('select count(*) from gone'), '0')
     dropped.stop()
@@ -284,6 +288,7 @@ test(
       const refused = await hf.run(['restore', '--at', at, '--to', join(hf.dir, `refused-${at.replaceAll(/\W/g, '')}`)])
       assert.equal(refused.code, 10, `${at}: ${refused.stderr}`)
       assert.match(refused.stderr, /restore.unreachable/)
+      assert.ok(!existsSync(join(hf.dir, `refused-${at.replaceAll(/\W/g, '')}`)), `${at}: nothing was written`)
     }
 
     // Retention keeps the log from the oldest kept backup on.

@@ -12,19 +12,27 @@ export interface Choice {
 }
 
 const STATEMENT_END = 1
+/** Rows of one statement are one statement where they go, in text: more of them become several, which servers take. */
+const STATEMENT_BYTES = 2 * 1024 * 1024
 const ABOUT_USERS =
   /^\s*(?:CREATE|ALTER|DROP)\s+(?:OR\s+REPLACE\s+)?(?:USER|ROLE)\b|^\s*(?:GRANT|REVOKE|RENAME\s+USER|SET\s+PASSWORD)\b/i
 const FRAME = /^\s*(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|XA)\b/i
 
-/** Nothing where the transaction has nothing of it. */
-export function chosenEvents(events: readonly BinlogEvent[], choice: Choice, summed: boolean): Buffer[] {
-  const kept: Buffer[] = []
+/** In the end whether the transaction has anything of it: if not, what was given before is to be forgotten. */
+export function* chosenEvents(
+  events: Iterable<BinlogEvent>,
+  choice: Choice,
+  summed: boolean,
+): Generator<Buffer, boolean> {
   const others = new Set<string>()
+  /** Of the statement in hand: its tables, and how much of it there is since they were told. */
+  let maps: Buffer[] = []
+  let since = 0
   /** Rows that wait for whether they are the last of their statement. */
   let held: Buffer | undefined
   let matters = false
-  const flush = (): void => {
-    if (held !== undefined) kept.push(held)
+  function* flush(): Generator<Buffer> {
+    if (held !== undefined) yield held
     held = undefined
   }
   for (const event of events) {
@@ -33,8 +41,9 @@ export function chosenEvents(events: readonly BinlogEvent[], choice: Choice, sum
       const { id, database } = tableMapOf(event)
       if (database === choice.database) {
         others.delete(id)
-        flush()
-        kept.push(bytes)
+        yield* flush()
+        maps.push(bytes)
+        yield bytes
       } else others.add(id)
     } else if (isRows(type)) {
       const ends = ((event.body[6] ?? 0) & STATEMENT_END) !== 0
@@ -42,31 +51,41 @@ export function chosenEvents(events: readonly BinlogEvent[], choice: Choice, sum
         // The statement ends with rows that are left out: then it ends with those before.
         if (ends && held !== undefined) held = endingStatement(held, summed)
       } else {
-        flush()
+        if (held !== undefined && since > STATEMENT_BYTES) {
+          held = endingStatement(held, summed)
+          yield* flush()
+          yield* maps
+          since = 0
+        } else yield* flush()
         held = bytes
+        since += bytes.length
         matters = true
       }
-      if (ends) flush()
+      if (ends) {
+        yield* flush()
+        maps = []
+        since = 0
+      }
     } else if (type === EVENT.query || type === EVENT.queryCompressed) {
-      flush()
+      yield* flush()
       if (type === EVENT.queryCompressed)
         throw new AppError('restore.unsafe', 'the log has compressed statements, which cannot be looked into', {
           hint: 'Replay it by hand, or SET GLOBAL log_bin_compress = OFF for what comes.',
         })
       const wanted = isWanted(event, choice)
-      if (wanted === 'frame') kept.push(bytes)
+      if (wanted === 'frame') yield bytes
       else if (wanted) {
-        kept.push(bytes)
+        yield bytes
         matters = true
       }
     } else {
-      flush()
+      yield* flush()
       // Annotations are of statements whose rows may not come along.
-      if (type !== EVENT.annotate) kept.push(bytes)
+      if (type !== EVENT.annotate) yield bytes
     }
   }
-  flush()
-  return matters ? kept : []
+  yield* flush()
+  return matters
 }
 
 function isWanted(event: BinlogEvent, choice: Choice): boolean | 'frame' {

@@ -4,6 +4,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { AppError } from '../../base/errors.ts'
+import { windowOver, type ReadableBytes } from '../../base/held-bytes.ts'
 
 export const EVENT = {
   query: 2,
@@ -141,20 +142,29 @@ export function endsGroup(event: BinlogEvent, standalone: boolean): boolean {
 /** `E` an event; `M` a mark: what follows was committed after so many milliseconds since 1970; `F` a description of the format. */
 export type RecordKind = 'E' | 'M' | 'F'
 
-export function record(kind: RecordKind, bytes: Uint8Array): Buffer {
+export const record = (kind: RecordKind, bytes: Uint8Array): Buffer =>
+  Buffer.concat([recordHead(kind, bytes.length), bytes])
+
+export function recordHead(kind: RecordKind, length: number): Buffer {
   const head = Buffer.alloc(5)
   head.write(kind, 'latin1')
-  head.writeUInt32LE(bytes.length, 1)
-  return Buffer.concat([head, bytes])
+  head.writeUInt32LE(length, 1)
+  return head
 }
 
-export function* recordsOf(payload: Uint8Array): Generator<{ kind: string; bytes: Buffer }> {
-  const all = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-  for (let at = 0; at < all.length;) {
-    if (at + 5 > all.length) throw new AppError('backup.damaged', 'a piece of the binary log has been cut off')
-    const end = at + 5 + all.readUInt32LE(at + 1)
-    if (end > all.length) throw new AppError('backup.damaged', 'a piece of the binary log has been cut off')
-    yield { kind: String.fromCharCode(all[at] as number), bytes: all.subarray(at + 5, end) }
+export interface LogRecord {
+  kind: string
+  bytes: Buffer
+}
+
+export function* recordsOf(payload: ReadableBytes): Generator<LogRecord> {
+  const bytesAt = windowOver(payload)
+  for (let at = 0; at < payload.length;) {
+    if (at + 5 > payload.length) throw new AppError('backup.damaged', 'a piece of the binary log has been cut off')
+    const head = bytesAt(at, at + 5)
+    const end = at + 5 + head.readUInt32LE(1)
+    if (end > payload.length) throw new AppError('backup.damaged', 'a piece of the binary log has been cut off')
+    yield { kind: String.fromCharCode(head[0] as number), bytes: bytesAt(at + 5, end) }
     at = end
   }
 }

@@ -5,8 +5,10 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, isAppError } from '../../base/errors.ts'
+import { heldBytes, joinedBytes, type HeldBytes } from '../../base/held-bytes.ts'
 import type { MysqlSettings } from '../../model/databases.ts'
 import {
+  HELD_BYTES,
   LARGEST_SEGMENT,
   type FollowOptions,
   type LaneEvent,
@@ -23,6 +25,7 @@ import {
   parseEvent,
   queryOf,
   record,
+  recordHead,
   tableIdOf,
   tableMapOf,
   type BinlogEvent,
@@ -120,9 +123,8 @@ interface Mark {
 interface Group {
   gtid: Gtid
   seconds: number
-  parts: Buffer[]
-  /** Of all parts. */
-  bytes: number
+  /** Its records. */
+  body: HeldBytes
   events: LaneEvent[]
   tables: Map<string, string>
   deleted: Map<string, number>
@@ -154,12 +156,13 @@ async function reading(
     return { time: new Date(Number(micros)), position: positionOfGtids(position) }
   }
 
+  let group: Group | undefined
+
   async function* pieces(): AsyncGenerator<LanePiece> {
     let position = from
     let description: Buffer | undefined
     let told = true
     let summed = false
-    let group: Group | undefined
     let unproved = proof
     let written = 0
     const events = stream.events(dump)
@@ -211,11 +214,15 @@ async function reading(
     function* completed(done: Group): Generator<LanePiece> {
       const id = `${done.gtid.domain}-${done.gtid.server}-${done.gtid.sequence}`
       if (unproved !== undefined) {
+        done.body.close()
         if (`${id} ${done.seconds}` !== unproved) throw gap(`${id} of another moment follows what is stored`)
         unproved = undefined
         return
       }
-      if (holds(position, done.gtid)) throw gap(`${id} comes again: the server was set back`)
+      if (holds(position, done.gtid)) {
+        done.body.close()
+        throw gap(`${id} comes again: the server was set back`)
+      }
       const previous = position
       position = advanced(position, done.gtid)
       const parts: Buffer[] = []
@@ -232,7 +239,7 @@ async function reading(
       const time = new Date(Math.max(done.seconds * 1000, written))
       const losses = done.events.filter(({ what }) => isOurs(what.split('.')[0] ?? ''))
       yield {
-        bytes: Buffer.concat([...parts, ...done.parts]),
+        bytes: joinedBytes([...parts, done.body]),
         to: position,
         firstTime: time,
         lastTime: time,
@@ -255,6 +262,9 @@ async function reading(
         yield* pieces()
       } catch (error) {
         throw asGap(failure ?? error)
+      } finally {
+        group?.body.close()
+        group = undefined
       }
     },
     // The server keeps its log by its own rule.
@@ -274,11 +284,13 @@ const isHousekeeping = (type: number): boolean =>
   ).includes(type)
 
 function begun(event: BinlogEvent): Group {
+  const body = heldBytes(HELD_BYTES)
+  body.append(recordHead('E', event.bytes.length))
+  body.append(event.bytes)
   return {
     gtid: gtidOf(event),
     seconds: event.seconds,
-    parts: [record('E', event.bytes)],
-    bytes: event.bytes.length,
+    body,
     events: [],
     tables: new Map(),
     deleted: new Map(),
@@ -286,9 +298,9 @@ function begun(event: BinlogEvent): Group {
 }
 
 function add(group: Group, event: BinlogEvent): void {
-  group.parts.push(record('E', event.bytes))
-  group.bytes += event.bytes.length
-  if (group.bytes > LARGEST_SEGMENT) throw gap('a transaction is too long to be stored')
+  group.body.append(recordHead('E', event.bytes.length))
+  group.body.append(event.bytes)
+  if (group.body.length > LARGEST_SEGMENT) throw gap('a transaction is too long to be stored')
   const time = new Date(event.seconds * 1000)
   if (event.type === EVENT.tableMap) {
     const { id, database, table } = tableMapOf(event)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { noMariadb, PASSWORD, startMariadb } from '../../../test/servers/mariadb.ts'
-import { registerSecret } from '../../base/redact.ts'
+import { literalSecret } from '../../model/secret.ts'
 import { loader } from './loader.ts'
 import { connect, serverOf } from './server.ts'
 
@@ -12,12 +12,11 @@ test(
   async () => {
     const server = await startMariadb()
     try {
-      registerSecret(PASSWORD)
       const to = await serverOf({
         host: '127.0.0.1',
         port: server.port,
         user: 'admin',
-        password: { read: async () => PASSWORD },
+        password: literalSecret(PASSWORD, 'test'),
       })
       server.sql('mysql', 'create database shop; create table shop.t (id int primary key, note text) engine innodb')
       await using other = await connect(to)

@@ -2,9 +2,10 @@
  * Brings a restored database of MariaDB forward: its transactions, cut out of the stored log, become a binary log for
  * `mariadb-binlog`, whose statements run over a connection of our own.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { asBuffer } from '../../base/bytes.ts'
 import { AppError } from '../../base/errors.ts'
 import { findProgram, startProgram } from '../../base/program.ts'
 import { streamOfReader } from '../../base/reader.ts'
@@ -48,7 +49,8 @@ function program(): string {
 interface Group {
   description: Buffer
   gtid: Gtid
-  events: BinlogEvent[]
+  /** Read once, before the next one is asked for. */
+  events: Iterable<BinlogEvent>
 }
 
 /** The transactions that the point has in it, in order. */
@@ -62,40 +64,36 @@ async function* groupsOf(
   for await (const { facts, payload } of segments) {
     throwIfAborted(signal)
     description ??= Buffer.from(facts.extra['description'] ?? '', 'base64')
-    let group: { gtid: Gtid; seconds: number; events: BinlogEvent[] } | undefined
-    const close = (): Group | undefined => {
-      const done = group
-      group = undefined
-      if (done === undefined || description === undefined) return undefined
-      return judge.take(done.gtid, done.seconds, mark)
-        ? { description, gtid: done.gtid, events: done.events }
-        : undefined
-    }
-    for (const { kind, bytes } of recordsOf(payload)) {
-      if (kind === 'E') {
-        const event = parseEvent(bytes, hasSums(description))
-        if (event.type !== EVENT.gtid) {
-          group?.events.push(event)
-          continue
-        }
-        const done = close()
-        if (done !== undefined) yield done
-        if (judge.stopped()) return
-        group = { gtid: gtidOf(event), seconds: event.seconds, events: [event] }
-        continue
-      }
+    const records = recordsOf(payload)
+    let next = records.next()
+    while (next.done !== true) {
+      const { kind, bytes } = next.value
+      next = records.next()
       // Both stand before the transaction that they are about.
-      const done = close()
-      if (done !== undefined) yield done
-      if (judge.stopped()) return
       if (kind === 'M') mark = Number(bytes.readBigUInt64LE(0))
-      else if (kind === 'F') description = bytes
-      else throw new AppError('backup.damaged', `the log has a record ${kind} that is not known`)
+      else if (kind === 'F') description = Buffer.from(bytes)
+      else if (kind !== 'E') throw new AppError('backup.damaged', `the log has a record ${kind} that is not known`)
+      else {
+        const summed = hasSums(description)
+        const first = parseEvent(bytes, summed)
+        if (first.type !== EVENT.gtid) continue
+        const gtid = gtidOf(first)
+        const wanted = judge.take(gtid, first.seconds, mark)
+        if (judge.stopped()) return
+        const events = (function* (): Generator<BinlogEvent> {
+          yield first
+          while (next.done !== true && next.value.kind === 'E') {
+            const event = parseEvent(next.value.bytes, summed)
+            if (event.type === EVENT.gtid) return
+            next = records.next()
+            yield event
+          }
+        })()
+        if (wanted) yield { description, gtid, events }
+        // Those that nobody wanted.
+        for (const _ of events);
+      }
     }
-    // Segments are of whole transactions.
-    const done = close()
-    if (done !== undefined) yield done
-    if (judge.stopped()) return
   }
 }
 
@@ -171,6 +169,43 @@ function missingOf(point: Point, position: string, stopped: boolean): string | u
 /** So much of a log at a time: a file, as the program takes what comes by a pipe for the end where it comes in pieces. */
 const BATCH_BYTES = 32 * 1024 * 1024
 
+const WRITE_BYTES = 1024 * 1024
+
+function binlogFile(path: string) {
+  const fd = openSync(path, 'wx', 0o600)
+  let parts: Uint8Array[] = []
+  let inParts = 0
+  let inFile = 0
+  const flush = (): void => {
+    const bytes = Buffer.concat(parts)
+    for (let done = 0; done < bytes.length;)
+      done += writeSync(fd, bytes, done, bytes.length - done, MAGIC.length + inFile + done)
+    inFile += bytes.length
+    parts = []
+    inParts = 0
+  }
+  writeSync(fd, MAGIC)
+  return {
+    path,
+    get length() {
+      return inFile + inParts
+    },
+    append(bytes: Uint8Array): void {
+      parts.push(bytes)
+      inParts += bytes.length
+      if (inParts >= WRITE_BYTES) flush()
+    },
+    flush,
+    /** Forgets what came behind. */
+    cut(length: number): void {
+      flush()
+      inFile = length
+      ftruncateSync(fd, MAGIC.length + length)
+    },
+    close: () => closeSync(fd),
+  }
+}
+
 async function replay(
   { target, from, to }: MariadbReplaySettings,
   segments: AsyncIterable<Segment>,
@@ -182,18 +217,16 @@ async function replay(
   await using connection = await connect(server, signal)
   const scratch = mkdtempSync(join(tmpdir(), 'holdfast-binlog-'))
   const choice: Choice = { database: from, renamed: from !== to, skipped: 0 }
-  let parts: Buffer[] = []
-  let bytes = 0
+  const log = binlogFile(join(scratch, 'binlog'))
   let wanted: string[] = []
   let description: Buffer | undefined
 
   async function run(): Promise<void> {
     if (wanted.length === 0) return
-    const file = join(scratch, 'binlog')
-    writeFileSync(file, Buffer.concat([MAGIC, ...parts]), { mode: 0o600 })
+    log.flush()
     const converting = startProgram({
       program: program(),
-      args: ['--no-defaults', ...(from === to ? [] : [`--rewrite-db=${from}->${to}`]), file],
+      args: ['--no-defaults', ...(from === to ? [] : [`--rewrite-db=${from}->${to}`]), log.path],
       failure: 'restore.failed',
       ...(signal && { signal }),
     })
@@ -208,28 +241,34 @@ async function replay(
     }
     if (seen.join() !== wanted.join())
       throw new AppError('restore.failed', `mariadb-binlog gave ${seen.length} of ${wanted.length} transactions`)
-    parts = []
-    bytes = 0
+    log.cut(0)
     wanted = []
     description = undefined
   }
 
   try {
     for await (const group of groupsOf(segments, judge, signal)) {
-      const events = chosenEvents(group.events, choice, hasSums(group.description))
-      if (events.length === 0) continue
+      const { length } = log
+      const before = description
       if (description === undefined || !description.equals(group.description)) {
         description = Buffer.from(group.description)
-        parts.push(description)
+        log.append(description)
       }
-      parts.push(...events)
-      bytes += events.reduce((sum, { length }) => sum + length, 0)
+      const events = chosenEvents(group.events, choice, hasSums(group.description))
+      let event = events.next()
+      for (; event.done !== true; event = events.next()) log.append(event.value)
+      if (!event.value) {
+        log.cut(length)
+        description = before
+        continue
+      }
       const { domain, server: of, sequence } = group.gtid
       wanted.push(`${domain}-${of}-${sequence}`)
-      if (bytes >= BATCH_BYTES) await run()
+      if (log.length >= BATCH_BYTES) await run()
     }
     await run()
   } finally {
+    log.close()
     rmSync(scratch, { recursive: true, force: true })
   }
   if (choice.skipped > 0)
@@ -238,6 +277,7 @@ async function replay(
 }
 
 const DELIMITER = Buffer.from('/*!*/;\n')
+const FIRST = Buffer.from('DELIMITER /*!*/;\n')
 /**
  * The domain, server and number of a transaction are those of the server that it is brought to; `\C` speaks to the
  * vendor's client.
@@ -247,19 +287,29 @@ const LEFT_OUT = /^(?:(?:\/\*M?!\d+ )?SET @@session\.(?:gtid_domain_id|gtid_seq_
 /** What `mariadb-binlog` writes, statement by statement; `onGtid` hears of each transaction. */
 async function* statementsOf(text: AsyncIterable<Uint8Array>, onGtid: (id: string) => void): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0)
+  /** What came since `rest` was looked through; a mark may lie on the border. */
+  let more: Buffer[] = []
+  let edge: Buffer = Buffer.alloc(0)
   let begun = false
   for await (const chunk of text) {
-    rest = Buffer.concat([rest, chunk])
+    more.push(asBuffer(chunk))
+    const seam = Buffer.concat([edge, chunk])
+    edge = seam.subarray(Math.max(0, seam.length - FIRST.length))
+    if (!seam.includes(begun ? DELIMITER : FIRST)) continue
+    rest = Buffer.concat([rest, ...more])
+    more = []
     for (;;) {
-      const end = begun ? rest.indexOf(DELIMITER) : rest.indexOf('DELIMITER /*!*/;\n')
+      const mark = begun ? DELIMITER : FIRST
+      const end = rest.indexOf(mark)
       if (end < 0) break
       const statement = cleaned(rest.subarray(0, end), onGtid)
-      rest = rest.subarray(end + (begun ? DELIMITER.length : 'DELIMITER /*!*/;\n'.length))
+      rest = rest.subarray(end + mark.length)
       // What stands before it are settings of its own client.
       if (begun && statement !== undefined) yield statement
       begun = true
     }
   }
+  rest = Buffer.concat([rest, ...more])
   if (!begun || !rest.includes('# End of log file'))
     throw new AppError('restore.failed', 'mariadb-binlog ended before the end of the log')
 }

@@ -17,6 +17,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { asBuffer } from '../../base/bytes.ts'
 import { AppError } from '../../base/errors.ts'
 import { throwIfAborted } from '../../base/streams.ts'
 import type { LaneBase, LaneReplay, Point, Reached } from '../../model/lane.ts'
@@ -36,7 +37,8 @@ export function clusterReplay(settings: ClusterReplaySettings): LaneReplay {
   return {
     async run(segments, { base, point, until, signal, onStep }) {
       if (base === undefined) throw new AppError('internal.bug', 'a cluster comes forward from a backup')
-      const found = await collect(settings, segments, base, { point, until, signal })
+      const writer = logWriter(settings)
+      const found = await collect(writer, settings.segmentSize, segments, base, { point, until, signal })
       writeSettings(settings, found)
       onStep?.(
         `start the server on ${settings.folder}: it replays the log to ${formatLsn(found.stop?.at.lsn ?? parsePosition(base.to).lsn)} and then is open for writing`,
@@ -57,13 +59,15 @@ interface Found {
   reached: Reached
 }
 
-async function collect(
-  settings: ClusterReplaySettings,
+export type LogFiles = ReturnType<typeof logWriter>
+
+export async function collect(
+  writer: LogFiles,
+  segmentSize: number,
   segments: Parameters<LaneReplay['run']>[0],
   base: LaneBase,
   { point, until, signal }: { point: Point; until: Date; signal: AbortSignal | undefined },
 ): Promise<Found> {
-  const writer = logWriter(settings)
   const begin = parsePosition(base.from)
   const after = parsePosition(base.to)
   const judge = judgeOf(point, after)
@@ -77,13 +81,13 @@ async function collect(
         if (/^[0-9A-F]{8}\.history$/.test(name)) writer.history(name, text)
       if (payload.length === 0 && to.timeline !== from.timeline) {
         // The new timeline's file begins with what the old one has.
-        const file = to.lsn - (to.lsn % BigInt(settings.segmentSize))
+        const file = to.lsn - (to.lsn % BigInt(segmentSize))
         scanner = walScanner(file)
         for (const [start, bytes] of writer.branch(at, to)) scanner.take(start, bytes)
         at = to
         continue
       }
-      const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+      const bytes = asBuffer(payload.subarray(0, payload.length))
       if (to.timeline !== from.timeline || from.lsn + BigInt(bytes.length) !== to.lsn)
         throw new AppError(
           'backup.damaged',

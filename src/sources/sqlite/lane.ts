@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError, errno } from '../../base/errors.ts'
 import type { SqliteSettings } from '../../model/databases.ts'
 import {
+  COPYING,
+  HELD_BYTES,
   LARGEST_SEGMENT,
   type FollowOptions,
   type LanePiece,
@@ -42,7 +44,11 @@ const AGAIN_MS = 2000
 const COPY_BYTES = 4 * 1024 * 1024
 /** Of transactions, at once. */
 const AT_ONCE_BYTES = 16 * 1024 * 1024
-const LONGEST = { most: LARGEST_SEGMENT / 2, tooLong: () => gap('a transaction is too long to be stored') }
+const LONGEST = {
+  held: HELD_BYTES,
+  most: LARGEST_SEGMENT - 1024,
+  tooLong: () => gap('a transaction is too long to be stored'),
+}
 /** So much log after a copy is worth another one. */
 const COPY_AGAIN = 256 * 1024 * 1024
 
@@ -95,7 +101,7 @@ function opened(path: string): number {
 
 function knownOf(position: string, extra: Record<string, string> | undefined): Known | undefined {
   const [generation = '', number = ''] = position.split('-')
-  const values = (extra?.['wal'] ?? '').split(' ').map(Number)
+  const values = (extra?.[COPYING] ?? '').split(' ').map(Number)
   const [salt1, salt2, frames, sum1, sum2] = values
   if (salt1 === undefined || salt2 === undefined || frames === undefined || sum1 === undefined || sum2 === undefined)
     return undefined
@@ -204,7 +210,7 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
           const read = (at: number, most: number): Buffer => bytesAt(fd, at, most)
           for (const transaction of transactionsOf(read, head, place, LONGEST)) {
             place = transaction.end
-            taken += transaction.pages.size * head.pageSize
+            taken += transaction.pages.size
             number += 1
             const record = transactionRecord(transaction, head.pageSize, looked, now)
             since += record.length
@@ -213,7 +219,7 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
               to: position(),
               firstTime: new Date(now),
               lastTime: new Date(now),
-              extra: { wal: textOf(place), looked: String(now) },
+              extra: { [COPYING]: textOf(place), looked: String(now) },
             })
             if (taken < AT_ONCE_BYTES) continue
             more = true
@@ -280,7 +286,7 @@ function reading({ path, main, holder, system, known, signal }: ReadingOptions):
           firstTime: time,
           lastTime: time,
           ...(page === 0 && { base: true }),
-          extra: { wal: last ? textOf(place ?? NOWHERE) : '', looked: String(time.getTime()) },
+          extra: { [COPYING]: last ? textOf(place ?? NOWHERE) : '', looked: String(time.getTime()) },
         }
       }
       since = 0

@@ -3,7 +3,9 @@
  * 8 page size, 12 number, 16 and 20 salts, 24 and 28 sums), then frames: 24 bytes of head (0 page, 4 pages of the
  * database after a commit or 0, 8 and 12 salts, 16 and 20 sums) and a page. Sums go on from one frame to the next.
  */
+import { asBuffer } from '../../base/bytes.ts'
 import { AppError } from '../../base/errors.ts'
+import { heldBytes, joinedBytes, type HeldBytes, type ReadableBytes } from '../../base/held-bytes.ts'
 
 export const WAL_HEAD = 32
 export const FRAME_HEAD = 24
@@ -49,7 +51,8 @@ export interface WalPlace {
 export const startOf = ({ salt1, salt2, sum1, sum2 }: WalHead): WalPlace => ({ salt1, salt2, frames: 0, sum1, sum2 })
 
 export interface WalTransaction {
-  pages: Map<number, Buffer>
+  /** A page may come more than once: the last one counts. */
+  pages: Pages
   /** Of the database after it. */
   size: number
   end: WalPlace
@@ -95,21 +98,63 @@ function* framesOf(read: ReadWal, head: WalHead, { frames: from, ...place }: Wal
   }
 }
 
-/** Whole transactions from a place on; what is not committed yet, or left from before, ends it. One of more than `most` bytes rejects. */
+/** Of a transaction, each as its number (u32) and its bytes. */
+interface Pages {
+  bytes: ReadableBytes
+  /** Bytes of pages, without their numbers. */
+  size: number
+}
+
+export interface WalBounds {
+  /** More than so many bytes of pages are not held in memory. */
+  held: number
+  /** A longer transaction rejects. */
+  most: number
+  tooLong: () => Error
+}
+
+/** Whole transactions from a place on; what is not committed yet, or left from before, ends it. What is given is the caller's to close. */
 export function* transactionsOf(
   read: ReadWal,
   head: WalHead,
   from: WalPlace,
-  { most, tooLong }: { most: number; tooLong: () => Error },
+  { held, most, tooLong }: WalBounds,
 ): Generator<WalTransaction> {
   let pages = new Map<number, Buffer>()
-  for (const { page, size, bytes, end } of framesOf(read, head, from)) {
-    pages.set(page, bytes)
-    if (pages.size * head.pageSize > most) throw tooLong()
-    if (size === 0) continue
-    yield { pages, size, end }
+  /** Of a long one, in the order of the log. */
+  let long: HeldBytes | undefined
+  const spill = (): void => {
+    long ??= heldBytes(0)
+    for (const [page, bytes] of pages) {
+      long.append(numberOf(page))
+      long.append(bytes)
+    }
     pages = new Map()
   }
+  try {
+    for (const { page, size, bytes, end } of framesOf(read, head, from)) {
+      pages.set(page, bytes)
+      if (pages.size * head.pageSize > (long === undefined ? held : SPILL_BYTES)) spill()
+      if ((long?.length ?? 0) > most) throw tooLong()
+      if (size === 0) continue
+      if (long !== undefined) spill()
+      // Copied: what was read at once is more than these.
+      const all = long ?? Buffer.concat([...pages].flatMap(([number, one]) => [numberOf(number), one]))
+      long = undefined
+      pages = new Map()
+      yield { pages: { bytes: all, size: (all.length / (4 + head.pageSize)) * head.pageSize }, size, end }
+    }
+  } finally {
+    long?.close()
+  }
+}
+
+const SPILL_BYTES = 1024 * 1024
+
+function numberOf(page: number): Buffer {
+  const number = Buffer.alloc(4)
+  number.writeUInt32LE(page)
+  return number
 }
 
 /** The end of what is committed. */
@@ -140,7 +185,7 @@ export function copyRecord(first: number, pageSize: number, total: number, pages
   head.writeUInt32LE(first, 0)
   head.writeUInt32LE(pageSize, 4)
   head.writeUInt32LE(total, 8)
-  return record('S', [head, pages])
+  return Buffer.concat([recordHead('S', head.length + pages.length), head, pages])
 }
 
 export function transactionRecord(
@@ -148,68 +193,86 @@ export function transactionRecord(
   pageSize: number,
   after: number,
   until: number,
-): Buffer {
+): ReadableBytes {
   const head = Buffer.alloc(24)
   head.writeBigUInt64LE(BigInt(after), 0)
   head.writeBigUInt64LE(BigInt(until), 8)
   head.writeUInt32LE(size, 16)
   head.writeUInt32LE(pageSize, 20)
-  const parts: Uint8Array[] = [head]
-  for (const [page, bytes] of pages) {
-    const number = Buffer.alloc(4)
-    number.writeUInt32LE(page)
-    parts.push(number, bytes)
-  }
-  return record('T', parts)
+  return joinedBytes([recordHead('T', head.length + pages.bytes.length), head, pages.bytes])
 }
 
-function record(kind: string, parts: Uint8Array[]): Buffer {
+function recordHead(kind: string, length: number): Buffer {
   const head = Buffer.alloc(5)
   head.write(kind, 'latin1')
-  head.writeUInt32LE(
-    parts.reduce((sum, { length }) => sum + length, 0),
-    1,
-  )
-  return Buffer.concat([head, ...parts])
+  head.writeUInt32LE(length, 1)
+  return head
 }
 
 export type LaneRecord =
   | { kind: 'copy'; first: number; pageSize: number; total: number; pages: Buffer }
-  | { kind: 'transaction'; after: number; until: number; size: number; pageSize: number; pages: [number, Buffer][] }
+  | {
+      kind: 'transaction'
+      after: number
+      until: number
+      size: number
+      pageSize: number
+      /** Of one that comes again the last counts. */
+      pages: Iterable<[number, Buffer]>
+    }
 
-export function* recordsOf(payload: Uint8Array): Generator<LaneRecord> {
-  const all = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-  const cut = (): AppError => new AppError('backup.damaged', 'a piece of the log has been cut off')
-  for (let at = 0; at < all.length;) {
-    if (at + 5 > all.length) throw cut()
-    const kind = String.fromCharCode(all[at] as number)
-    const end = at + 5 + all.readUInt32LE(at + 1)
-    if (end > all.length) throw cut()
-    const body = all.subarray(at + 5, end)
+const TRANSACTION_HEAD = 24
+const PAGES_BYTES = 1024 * 1024
+
+export function* recordsOf(payload: ReadableBytes): Generator<LaneRecord> {
+  const bytesAt = (from: number, to: number): Buffer => asBuffer(payload.subarray(from, to))
+  for (let at = 0; at < payload.length;) {
+    if (at + 5 > payload.length) throw cut()
+    const head = bytesAt(at, at + 5)
+    const kind = String.fromCharCode(head[0] as number)
+    const body = at + 5
+    const end = body + head.readUInt32LE(1)
+    if (end > payload.length) throw cut()
     at = end
-    if (kind === 'S')
+    if (kind === 'S') {
+      const bytes = bytesAt(body, end)
       yield {
         kind: 'copy',
-        first: body.readUInt32LE(0),
-        pageSize: body.readUInt32LE(4),
-        total: body.readUInt32LE(8),
-        pages: body.subarray(12),
+        first: bytes.readUInt32LE(0),
+        pageSize: bytes.readUInt32LE(4),
+        total: bytes.readUInt32LE(8),
+        pages: bytes.subarray(12),
       }
-    else if (kind === 'T') {
-      const pageSize = body.readUInt32LE(20)
-      const pages: [number, Buffer][] = []
-      for (let page = 24; page < body.length; page += 4 + pageSize) {
-        if (page + 4 + pageSize > body.length) throw cut()
-        pages.push([body.readUInt32LE(page), body.subarray(page + 4, page + 4 + pageSize)])
-      }
+    } else if (kind === 'T') {
+      if (end - body < TRANSACTION_HEAD) throw cut()
+      const bytes = bytesAt(body, body + TRANSACTION_HEAD)
+      const pageSize = bytes.readUInt32LE(20)
+      if ((end - body - TRANSACTION_HEAD) % (4 + pageSize) !== 0) throw cut()
       yield {
         kind: 'transaction',
-        after: Number(body.readBigUInt64LE(0)),
-        until: Number(body.readBigUInt64LE(8)),
-        size: body.readUInt32LE(16),
+        after: Number(bytes.readBigUInt64LE(0)),
+        until: Number(bytes.readBigUInt64LE(8)),
+        size: bytes.readUInt32LE(16),
         pageSize,
-        pages,
+        pages: pagesOf(bytesAt, body + TRANSACTION_HEAD, end, pageSize),
       }
     } else throw new AppError('backup.damaged', `the log has a record ${kind} that is not known`)
+  }
+}
+
+const cut = (): AppError => new AppError('backup.damaged', 'a piece of the log has been cut off')
+
+function* pagesOf(
+  bytesAt: (from: number, to: number) => Buffer,
+  from: number,
+  to: number,
+  pageSize: number,
+): Generator<[number, Buffer]> {
+  const each = 4 + pageSize
+  const step = Math.max(1, Math.floor(PAGES_BYTES / each)) * each
+  for (let at = from; at < to; at += step) {
+    const some = bytesAt(at, Math.min(to, at + step))
+    for (let page = 0; page < some.length; page += each)
+      yield [some.readUInt32LE(page), some.subarray(page + 4, page + each)]
   }
 }

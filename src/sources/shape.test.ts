@@ -30,3 +30,14 @@ test('an expression that the server has read again is the same one', () => {
   const stricter: Thing = ['constraint', 'public.t.sane', "CHECK (((a)::text = ANY (ARRAY[('x'::text)])))"]
   assert.notEqual(shapeFault(shapeOf('15', [CHECK]), shapeOf('15', [stricter])), undefined)
 })
+
+test('what an earlier backup did not look at, and what was not restored, is not compared', () => {
+  const view: Thing = ['view', 'public.v', 'SELECT 1']
+  const grant: Thing = ['privilege', 'public.t', 'clerk SELECT']
+  const now = shapeOf('15', [KEY, view, grant])
+  const { also: _, ...early } = shapeOf('15', [KEY])
+  assert.equal(shapeFault(early, now), undefined)
+  assert.match(shapeFault(shapeOf('15', [KEY, grant]), now) ?? '', /view public\.v was not there/)
+  assert.match(shapeFault(now, shapeOf('15', [KEY, view])) ?? '', /privilege public\.t is missing/)
+  assert.equal(shapeFault(now, shapeOf('15', [KEY, view]), ['privilege']), undefined)
+})

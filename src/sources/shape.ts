@@ -14,6 +14,8 @@ const shape = z.object({
   server: z.string(),
   /** What it is, which one, and how it is made; each is there once. */
   things: z.array(z.tuple([z.string(), z.string(), z.string()])),
+  /** Kinds of things that earlier backups do not name: absent, they were not looked at. */
+  also: z.array(z.string()).optional(),
 })
 
 export type Shape = z.output<typeof shape>
@@ -22,11 +24,15 @@ export type Thing = Shape['things'][number]
 export const parseShape = (bytes: Uint8Array, what: string): Shape =>
   parseDescription(shape, bytes, what, 'the schema of a database')
 
+/** What a view is made of, what people wrote beside things, and who may do what. */
+const ALSO = ['view', 'comment', 'privilege']
+
 export const shapeOf = (server: string, things: readonly Thing[]): Shape => ({
   holdfast: 'schema',
   version: 1,
   server,
   things: [...things].sort(([a, b], [c, d]) => (`${a} ${b}` < `${c} ${d}` ? -1 : 1)),
+  also: ALSO,
 })
 
 const CAST =
@@ -37,8 +43,19 @@ const plain = (text: string): string => text.replaceAll(CAST, '').replaceAll(/[(
 
 const SHOWN = 3
 
-/** Undefined: nothing is missing, came or changed. Servers of other versions are compared by what there is alone. */
-export function shapeFault(before: Shape, after: Shape): string | undefined {
+/**
+ * Undefined: nothing is missing, came or changed. Servers of other versions are compared by what there is alone, and kinds
+ * `without` not at all.
+ */
+export function shapeFault(
+  { things: all, also = [], server }: Shape,
+  now: Shape,
+  without: readonly string[] = [],
+): string | undefined {
+  const out = new Set([...ALSO.filter((kind) => !also.includes(kind)), ...without])
+  const compared = (things: readonly Thing[]): Thing[] => things.filter(([kind]) => !out.has(kind))
+  const before = { server, things: compared(all) }
+  const after = { server: now.server, things: compared(now.things) }
   const exact = before.server === after.server
   const keyOf = ([kind, name]: Thing): string => `${kind} ${name}`
   const there = new Map(after.things.map((thing) => [keyOf(thing), thing]))

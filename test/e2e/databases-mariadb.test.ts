@@ -114,6 +114,10 @@ jobs: { shop: { source: { type: mysql, host: 127.0.0.1, port: ${server.port}, us
 `,
       { mode: 0o600 },
     )
+    server.sql(
+      'shop',
+      "alter table orders comment = 'told 4711'; create view picked as select id, concat(id, '!') as loud from customers where id <> 4711",
+    )
     const backup = await hf.run(['backup', 'shop'])
     assert.equal(backup.code, 0, backup.stderr)
     const closed = await hf.run(['verify', 'latest', '--vault', './vault', '--level', 'V3', '--scratch', dir])
@@ -150,6 +154,13 @@ jobs: { shop: { source: { type: mysql, host: 127.0.0.1, port: ${server.port}, us
       path.endsWith('schema.json') ? Buffer.from(bytes.toString().replace('orders.fk', 'orders.other_fk')) : bytes,
     )
     assert.match(without, /^shop: the schema is not what it was: .*orders\.other_fk is missing/)
+    const replaced = async (file: RegExp): Promise<string> =>
+      tried((path, bytes) =>
+        file.test(path) ? Buffer.from(bytes.toString('latin1').replace('4711', '4712'), 'latin1') : bytes,
+      )
+    assert.match(await replaced(/objects\.sql$/), /view picked was .*4711.* and is .*4712/)
+    assert.match(await replaced(/orders\/table\.sql$/), /comment table orders was "told 4711" and is "told 4712"/)
+    server.sql('shop', "drop view picked; alter table orders comment = ''")
   },
 )
 

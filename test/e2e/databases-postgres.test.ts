@@ -352,10 +352,15 @@ test(
        insert into kept (what, feeling, few) values ('one', 'good', 3), ('two', 'bad', 4); create index on kept (lower(what)) where what in ('one', 'two');
        create table other (holdfast_row int unique, ref int references kept on delete cascade, raw bytea, f float4); insert into other values (1, 2, 'x', 0.1), (2, 2, null, 'nan');
        create table bare (); insert into bare default values; alter table kept enable row level security; create policy p on kept using (few > 1);
-       create view seen as select what, few from kept; create sequence apart as smallint increment 3; alter table other drop column raw;
+       create view seen with (security_barrier) as select k.what || '-' as what, few from kept k where few <> 4711 and what in ('one', 'two'); create sequence apart as smallint increment 3; alter table other drop column raw;
        create function f(int) returns int language sql return $1 + 1; create extension hstore;
        create function touch() returns trigger language plpgsql as 'begin return new; end'; create trigger touching before update on kept for each row execute function touch();
-       create table parted (day date) partition by range (day); create table parted_1 partition of parted for values from ('2026-01-01') to ('2026-02-01'); create index on parted (day)`,
+       create table parted (day date) partition by range (day); create table parted_1 partition of parted for values from ('2026-01-01') to ('2026-02-01'); create index on parted (day);
+       create materialized view counted as select count(*) from kept; create schema inner_one; comment on schema inner_one is 'of its own';
+       comment on table kept is 'told 4711'; comment on column kept.what is 'what it is'; comment on view seen is 'seen'; comment on function f(int) is 'one more';
+       comment on constraint other_ref_fkey on other is 'a key'; comment on trigger touching on kept is 'touches'; comment on type mood is 'a mood';
+       create role telle; grant select on kept to telle; grant update (what) on kept to telle with grant option; grant usage on schema inner_one to public;
+       revoke execute on function f(int) from public; grant execute on function f(int) to telle; grant usage on sequence apart to telle; grant select on seen to public`,
     )
     writeFileSync(
       join(dir, 'holdfast.yaml'),
@@ -397,6 +402,21 @@ jobs: { small: { source: { type: postgres, host: 127.0.0.1, port: ${server.port}
       return Buffer.from(JSON.stringify({ ...shape, things: [...shape.things, ['index', 'public.kept by_what', '']] }))
     })
     assert.match(without, /^small: the schema is not what it was: index public\.kept by_what is missing/)
-    server.sql('postgres', 'drop database small')
+    const dumped = async (from: string, to: string): Promise<string> =>
+      tried((path, bytes) => {
+        if (!path.endsWith('database.dump')) return bytes
+        const text = bytes.toString('latin1')
+        assert.ok(text.includes(from), from)
+        return Buffer.from(text.replace(from, to), 'latin1')
+      })
+    // Of the same length: the dump tells lengths.
+    assert.match(await dumped('<> 4711', '<> 4712'), /view public\.seen was .*4711.* and is .*4712/)
+    assert.match(await dumped("'told 4711'", "'told 4712'"), /comment table public\.kept was "told 4711" and is/)
+    const other = await dumped(
+      'GRANT SELECT ON TABLE public.kept TO telle',
+      'GRANT DELETE ON TABLE public.kept TO telle',
+    )
+    assert.match(other, /privilege public\.kept was "telle SELECT" and is "telle DELETE"/)
+    server.sql('postgres', 'drop database small; drop role telle')
   },
 )

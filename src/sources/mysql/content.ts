@@ -22,7 +22,7 @@ export async function readHash(connection: Connection, database: string, table: 
   return hash
 }
 
-/** Without what a server words by itself, such as definitions of views and bodies of routines: those are compared by name. */
+/** Without what a server words by itself, such as bodies of routines: those are compared by name. Privileges are users', not a database's. */
 export async function readThings(connection: Connection, database: string): Promise<Thing[]> {
   const at = literal(database)
   const parts = [
@@ -35,6 +35,12 @@ export async function readThings(connection: Connection, database: string): Prom
     `SELECT 'trigger', CONCAT(EVENT_OBJECT_TABLE, '.', TRIGGER_NAME), CONCAT_WS(' ', ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, MD5(ACTION_STATEMENT)) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${at}`,
     `SELECT 'routine', CONCAT(ROUTINE_TYPE, ' ', ROUTINE_NAME), CONCAT_WS(' ', DTD_IDENTIFIER, IS_DETERMINISTIC, SQL_DATA_ACCESS, SECURITY_TYPE) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ${at}`,
     `SELECT 'event', EVENT_NAME, CONCAT_WS(' ', EVENT_TYPE, INTERVAL_VALUE, INTERVAL_FIELD) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ${at}`,
+    `SELECT 'view', TABLE_NAME, CONCAT_WS(' ', SECURITY_TYPE, CHECK_OPTION, VIEW_DEFINITION) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ${at}`,
+    `SELECT 'comment', CONCAT('table ', TABLE_NAME), TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${at} AND TABLE_COMMENT <> '' AND TABLE_TYPE <> 'VIEW'`,
+    `SELECT 'comment', CONCAT('column ', TABLE_NAME, '.', COLUMN_NAME), COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ${at} AND COLUMN_COMMENT <> ''`,
+    `SELECT 'comment', CONCAT('index ', TABLE_NAME, '.', INDEX_NAME), INDEX_COMMENT FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ${at} AND INDEX_COMMENT <> '' AND SEQ_IN_INDEX = 1`,
+    `SELECT 'comment', CONCAT('routine ', ROUTINE_TYPE, ' ', ROUTINE_NAME), ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ${at} AND ROUTINE_COMMENT <> ''`,
+    `SELECT 'comment', CONCAT('event ', EVENT_NAME), EVENT_COMMENT FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ${at} AND EVENT_COMMENT <> ''`,
   ]
   const things: Thing[] = []
   for (const part of parts)

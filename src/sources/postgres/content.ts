@@ -33,7 +33,14 @@ const RELATION = `quote_ident(n.nspname) || '.' || quote_ident(c.relname)`
 const OF_RELATION = `join pg_class c on c.oid = x.relation join pg_namespace n on n.oid = c.relnamespace
   where ${NAMESPACE} and c.relpersistence <> 't' and ${own('pg_class', 'c.oid')}`
 
-/** One line each: kind, name, definition. Definitions of views are left out, which a server words anew. */
+/** Users' own objects have numbers from here on. */
+const FIRST_OWN = 16_384
+/** Who but the owner may do what, in words. An ACL that was never set is that of its kind. */
+const granted = (acl: string, kind: string, owner: string): string =>
+  `(select string_agg(concat(case g.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(g.grantee)) end, ' ', g.privilege_type, case when g.is_grantable then '*' end),
+     ', ' order by pg_get_userbyid(g.grantee)::text collate "C", g.privilege_type collate "C") from aclexplode(coalesce(${acl}, acldefault('${kind}', ${owner}))) g where g.grantee <> ${owner})`
+
+/** One line each: kind, name, definition. */
 const PARTS = [
   `select 'relation', ${RELATION}, concat_ws(' ', c.relkind::text, c.relpersistence::text, case when c.relrowsecurity then 'row security' end,
      case when c.relforcerowsecurity then 'forced' end, pg_get_expr(c.relpartbound, c.oid), case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end)
@@ -64,11 +71,30 @@ const PARTS = [
      concat_ws(' ', p.prokind::text, pg_get_function_result(p.oid), (select lanname from pg_language l where l.oid = p.prolang), md5(p.prosrc))
    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where ${NAMESPACE} and ${own('pg_proc', 'p.oid')}`,
   `select 'extension', extname, '' from pg_extension`,
+  `select 'view', ${RELATION}, concat_ws(' ', array_to_string(c.reloptions, ' '), pg_get_viewdef(c.oid))
+   from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('v', 'm') and c.relpersistence <> 't' and ${NAMESPACE} and ${own('pg_class', 'c.oid')}`,
+  `select 'comment', o.type || ' ' || o.identity, x.description
+   from pg_description x, pg_identify_object(x.classoid, x.objoid, x.objsubid) o
+   where x.objoid >= ${FIRST_OWN} and o.type not in ('extension', 'large object') and coalesce(o.schema, '') !~ '^pg_'
+   and not exists (select from pg_depend d where d.classid = x.classoid and d.objid = x.objoid and d.deptype = 'e')`,
+  `select 'privilege', ${RELATION}, ${granted('c.relacl', 'r', 'c.relowner')}
+   from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't' and ${NAMESPACE} and ${own('pg_class', 'c.oid')}`,
+  `select 'privilege', ${RELATION}, ${granted('c.relacl', 's', 'c.relowner')}
+   from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind = 'S' and c.relpersistence <> 't' and ${NAMESPACE} and ${own('pg_class', 'c.oid')}`,
+  `select 'privilege', ${RELATION} || '.' || quote_ident(x.attname), ${granted('x.attacl', 'c', 'c.relowner')}
+   from (select attrelid as relation, attname, attacl from pg_attribute where attacl is not null and not attisdropped) x ${OF_RELATION}`,
+  `select 'privilege', quote_ident(n.nspname) || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')', ${granted('p.proacl', 'f', 'p.proowner')}
+   from pg_proc p join pg_namespace n on n.oid = p.pronamespace where ${NAMESPACE} and ${own('pg_proc', 'p.oid')}`,
+  `select 'privilege', 'schema ' || quote_ident(n.nspname), ${granted('n.nspacl', 'n', 'n.nspowner')}
+   from pg_namespace n where ${NAMESPACE} and n.oid >= ${FIRST_OWN} and ${own('pg_namespace', 'n.oid')}`,
 ]
 
 /** One line of JSON. The search path has to be that of `TEXTS`: names are then written with their schemas. */
 export const THINGS =
-  `select coalesce(jsonb_agg(jsonb_build_array(kind, name, definition)), '[]') from (${PARTS.join(' union all ')}) each (kind, name, definition);`.replaceAll(
+  `select coalesce(jsonb_agg(jsonb_build_array(kind, name, definition)), '[]') from (${PARTS.join(' union all ')}) each (kind, name, definition) where kind <> 'privilege' or definition is not null;`.replaceAll(
     /\s+/g,
     ' ',
   )

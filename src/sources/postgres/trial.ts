@@ -89,7 +89,7 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
       database: database === 'postgres' ? 'postgres_of_the_backup' : database,
       ...cancel,
     })
-    const fault = await compare(session, its, more)
+    const fault = await compare(session, its, roles, more)
     if (fault !== undefined) return [...checks, { level: 'V4', ok: false, detail: `${database}: ${fault}` }]
   }
   const same = more.length === 0 ? '' : `; ${more.join(', ')}`
@@ -127,7 +127,12 @@ interface Figures {
 }
 
 /** What is not as it was in the snapshot. `same` is told what is. */
-async function compare(session: Session, { shape, totals }: Figures, same: string[]): Promise<string | undefined> {
+async function compare(
+  session: Session,
+  { shape, totals }: Figures,
+  roles: boolean,
+  same: string[],
+): Promise<string | undefined> {
   await session.ask(TEXTS(false))
   const hashed = (totals?.tables ?? []).filter(({ hash }) => hash !== undefined)
   for (const table of hashed) {
@@ -137,7 +142,7 @@ async function compare(session: Session, { shape, totals }: Figures, same: strin
   if (hashed.length > 0) same.push(`${hashed.length} of them the same values, by their hashes`)
   if (shape === undefined) return undefined
   const [version = '', line = ''] = await session.ask(`show server_version_num; ${THINGS}`)
-  const fault = shapeFault(shape, shapeOf(serverWord(Number(version)), parseThings(line)))
+  const fault = shapeFault(shape, shapeOf(serverWord(Number(version)), parseThings(line)), roles ? [] : ['privilege'])
   if (fault !== undefined) return `the schema is not what it was: ${fault}`
   same.push(`${shape.things.length} parts of their schema are what they were`)
   return undefined

@@ -3,9 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { treeIndexes } from '../src/catalogue/tree-index.ts'
-import type { Entry } from '../src/model/entry.ts'
-import type { Vault } from '../src/model/vault.ts'
+import { millionFiles } from './million.ts'
 
 const JOBS = 1000
 const RUNS_EACH = 10
@@ -112,43 +110,6 @@ async function memoryOf(child: ChildProcess): Promise<number> {
   child.send('memory')
   const [{ rss }] = (await once(child, 'message')) as [{ rss: number }]
   return Math.round(rss / MIB)
-}
-
-/** A thousand folders of a thousand files; the entries are made up, the index is the real one. */
-async function millionFiles(dir: string): Promise<string> {
-  async function* entries(): AsyncGenerator<Entry> {
-    const base = { mode: 0o644, mtime: { s: 1_700_000_000, ns: 0 }, size: 1234 }
-    for (let folder = 0; folder < 1000; folder += 1) {
-      const path = `srv/${String(folder).padStart(4, '0')}`
-      yield { ...base, path, kind: 'directory', size: 0 }
-      for (let file = 0; file < 1000; file += 1)
-        yield {
-          ...base,
-          path: `${path}/document-${String(file).padStart(4, '0')}.txt`,
-          kind: 'file',
-          digest: `${folder} ${file}`,
-        }
-    }
-  }
-  const trees = treeIndexes(join(dir, 'trees'))
-  const vault = { name: 'v', entries: () => entries() } as unknown as Vault
-  const timed = async (work: () => unknown): Promise<number> => {
-    const start = performance.now()
-    await work()
-    return performance.now() - start
-  }
-  const make = await timed(async () => trees.get(vault, 'b'))
-  const index = await trees.get(vault, 'b')
-  const folders: number[] = []
-  for (let n = 0; n < 200; n += 1)
-    folders.push(await timed(() => index.folder(`srv/${String((n * 37) % 1000).padStart(4, '0')}`, { limit: 250 })))
-  const search = await timed(async () => index.search('document-0999', { under: 'srv/0998', limit: 100 }))
-  const none = await timed(async () => index.search('no such name', { under: '', limit: 100 }))
-  trees.close()
-  return (
-    `a backup of a million files: looked at first in ${(make / 1000).toFixed(1)} s, then a folder of a thousand in ${percentile(folders, 0.5).toFixed(1)} ms ` +
-    `(p99 ${percentile(folders, 0.99).toFixed(1)}; goal 150), a search below a folder ${search.toFixed(0)} ms, one in all that finds nothing ${none.toFixed(0)} ms`
-  )
 }
 
 function percentile(values: readonly number[], share: number): number {

@@ -102,7 +102,7 @@ function installApart(name: string, pkg: string, folder: string): string | undef
 }
 
 /** Where it is, once it was installed. */
-export const s3dbFolder = (): string => join(toolCache(), 's3db-21.6.2')
+export const s3dbFolder = (): string => join(toolCache(), 's3db-21.6.2-bcrypt')
 
 /** A newer restic than Debian's. `go install` would ask the proxy for more than this one version. */
 const buildRestic = (): string | undefined =>

@@ -56,6 +56,12 @@ export interface UpstreamPlugin {
 const load = async (file: string): Promise<unknown> =>
   import(pathToFileURL(join(folder(), 'node_modules/s3db.js/dist', file)).href)
 
+type Verify = (password: string, stored: string) => Promise<boolean>
+
+/** Whether a password is the one of which s3db.js stored a hash. */
+export const s3dbPasswords = async (): Promise<Verify> =>
+  ((await load('concerns/password-hashing.js')) as { verifyPassword: Verify }).verifyPassword
+
 export const s3dbLibrary = async (): Promise<Library> => (await load('lite.js')) as Library
 
 /** The plugin that comes with it, to compare with. */

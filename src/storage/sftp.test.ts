@@ -233,6 +233,19 @@ test(
   },
 )
 
+test('driver:sftp: keys that are exchanged anew in the middle of a stream are used', { skip: noSshd }, async () => {
+  const server = await startSshd({ more: ['RekeyLimit 1M'] })
+  const storage = sftp(server.settings, { retry: { ...retry, attempts: 1 } })
+  try {
+    const bytes = randomBytes(9 * MiB)
+    await storage.put('a', streamOf(bytes))
+    assert.ok(Buffer.from(await collect(storage.get('a'))).equals(bytes))
+  } finally {
+    await storage.close()
+    await server.stop()
+  }
+})
+
 test('known hosts: names, ports, patterns, negations, hashes, several keys, revoked ones', () => {
   const [one, two] = ['ssh-ed25519', 'ssh-rsa'].map((type) => {
     const length = Buffer.alloc(4)

@@ -31,11 +31,12 @@ export interface SshServer {
   stop(): Promise<void>
 }
 
-/** `without`: requests that the server does not know, by their names in sftp-server(8). `losing`: answers can get lost. */
+/** `without`: requests that the server does not know, by their names in sftp-server(8). `losing`: answers can get lost. `more`: lines of sshd_config(5). */
 export async function startSshd({
   without = [],
   losing = false,
-}: { without?: string[]; losing?: boolean } = {}): Promise<SshServer> {
+  more = [],
+}: { without?: string[]; losing?: boolean; more?: string[] } = {}): Promise<SshServer> {
   const base = mkdtempSync(join(tmpdir(), 'holdfast-sshd-'))
   const keys = join(base, 'keys')
   const root = join(base, 'root')
@@ -69,6 +70,7 @@ export async function startSshd({
       'PermitRootLogin yes',
       'MaxStartups 100',
       'PrintMotd no',
+      ...more,
       `Subsystem sftp ${program}${without.length > 0 ? ` -P ${without.join(',')}` : ''}`,
     ]
     writeFileSync(join(folder, 'config'), config.join('\n'))

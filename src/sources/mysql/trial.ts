@@ -1,9 +1,10 @@
 import { chmodSync } from 'node:fs'
-import { AppError, isAppError } from '../../base/errors.ts'
+import { isAppError } from '../../base/errors.ts'
 import type { PointTrial, PointTrialFrom, Reached } from '../../model/lane.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { OpenEntries, Trial, TrialCheck, TrialOptions } from '../../model/source.ts'
 import { bytesOf, folderOf, nameOf, roundsOf, wanted } from '../restored.ts'
+import { assertionsCheck, pointTrialOf, trialOf, untried, type Tried } from '../tried.ts'
 import { parseShape, SHAPE, shapeFault, shapeOf, type Shape } from '../shape.ts'
 import { readHash, readThings, serverWord } from './content.ts'
 import { ABOUT, parseAbout, parseTotals, TOTALS, type AboutMysql, type Totals } from './layout.ts'
@@ -19,22 +20,8 @@ import { mysqlTarget } from './target.ts'
 const isFigure = (entry: Entry): boolean => entry.kind === 'file' && [ABOUT, SHAPE, TOTALS].includes(nameOf(entry))
 
 /** Restores each database to a server of our own; the target itself compares rows. */
-export const mysqlTrial: Trial = { run: async (open, options) => (await run(open, options)).checks }
-
-/** The same with the log after it. */
-export const mysqlPointTrial: PointTrial = {
-  async run(from, options) {
-    if (from.open === undefined) throw new AppError('internal.bug', 'a database comes forward from a backup')
-    return run(from.open, options, from)
-  },
-}
-
-interface Tried {
-  checks: TrialCheck[]
-  reached?: Reached
-}
-
-const untried = (detail: string): Tried => ({ checks: [{ level: 'V3', ok: false, untried: true, detail }] })
+export const mysqlTrial: Trial = trialOf(run)
+export const mysqlPointTrial: PointTrial = pointTrialOf(run)
 
 async function run(open: OpenEntries, options: TrialOptions, forward?: PointTrialFrom): Promise<Tried> {
   const { scratchDir, level, assertions, signal } = options
@@ -107,10 +94,15 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
     if (fault !== undefined) return tried
   }
   if (level === 'V4') return tried
-  if (assertions.length === 0) {
-    checks.push({ level: 'V5', ok: false, detail: 'no assertion was given', untried: true })
-    return tried
-  }
+  checks.push(await assertionsCheck(assertions, async () => brokenIn(connection, abouts, assertions)))
+  return tried
+}
+
+async function brokenIn(
+  connection: Connection,
+  abouts: readonly AboutMysql[],
+  assertions: readonly string[],
+): Promise<string[]> {
   const broken: string[] = []
   for (const { database } of abouts) {
     await connection.run(`USE ${identifier(database)}`)
@@ -122,12 +114,7 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
       if (value === undefined || value === '0' || value === '') broken.push(`${database}: ${assertion}`)
     }
   }
-  checks.push({
-    level: 'V5',
-    ok: broken.length === 0,
-    detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
-  })
-  return tried
+  return broken
 }
 
 /** Of one database. */

@@ -1,10 +1,11 @@
 /** Shows that a physical backup starts: unpacked, compared with the server's manifest, started as another user. */
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { AppError, isAppError } from '../../base/errors.ts'
-import type { PointTrial, PointTrialFrom, Reached } from '../../model/lane.ts'
+import { isAppError } from '../../base/errors.ts'
+import type { PointTrial, PointTrialFrom } from '../../model/lane.ts'
 import type { Trial, TrialCheck, TrialOptions, OpenEntries } from '../../model/source.ts'
 import { bytesOf, roundsOf, wanted } from '../restored.ts'
+import { assertionsCheck, pointTrialOf, trialOf, untried, type Tried } from '../tried.ts'
 import { scratchUser } from '../scratch-user.ts'
 import { clusterReplay } from './cluster-replay.ts'
 import { clusterTarget } from './cluster-target.ts'
@@ -13,22 +14,8 @@ import { ABOUT_CLUSTER, parseAboutCluster } from './physical-layout.ts'
 import { startCluster } from './scratch-server.ts'
 import { openSession } from './session.ts'
 
-export const clusterTrial: Trial = { run: async (open, options) => (await run(open, options)).checks }
-
-/** The same with the log after it: the server comes forward to the moment before it is asked. */
-export const clusterPointTrial: PointTrial = {
-  async run(from, options) {
-    if (from.open === undefined) throw new AppError('internal.bug', 'a cluster comes forward from a backup')
-    return run(from.open, options, from)
-  },
-}
-
-interface Tried {
-  checks: TrialCheck[]
-  reached?: Reached
-}
-
-const untried = (detail: string): Tried => ({ checks: [{ level: 'V3', ok: false, untried: true, detail }] })
+export const clusterTrial: Trial = trialOf(run)
+export const clusterPointTrial: PointTrial = pointTrialOf(run)
 
 async function run(open: OpenEntries, options: TrialOptions, forward?: PointTrialFrom): Promise<Tried> {
   const { scratchDir, level, assertions, signal } = options
@@ -117,31 +104,27 @@ async function run(open: OpenEntries, options: TrialOptions, forward?: PointTria
     detail: `every file has the sum that the server gave; ${tables} tables of ${databases.length} databases can be read, ${rows} rows`,
   })
   if (level === 'V4') return tried
-  if (assertions.length === 0) {
-    checks.push({ level: 'V5', ok: false, detail: 'no assertion was given', untried: true })
-    return tried
-  }
-  const user = databases.filter((name) => name !== 'template1')
-  const broken: string[] = []
-  for (const assertion of assertions) {
-    // The cluster has many databases, and the assertion is of one: it has to hold where it can be asked.
-    const answers: string[] = []
-    let reason = ''
-    for (const database of user)
-      try {
-        const [value = ''] = await ask(database, `${assertion.replace(/;\s*$/, '')};`)
-        answers.push(value)
-      } catch (error) {
-        if (!isAppError(error) || signal?.aborted === true) throw error
-        reason = error.message
-      }
-    if (answers.length === 0) broken.push(`${assertion}: ${reason}`)
-    else if (answers.some((value) => ['f', '0', ''].includes(value))) broken.push(assertion)
-  }
-  checks.push({
-    level: 'V5',
-    ok: broken.length === 0,
-    detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
-  })
+  checks.push(await assertionsCheck(assertions, broken))
   return tried
+
+  async function broken(): Promise<string[]> {
+    const user = databases.filter((name) => name !== 'template1')
+    const found: string[] = []
+    for (const assertion of assertions) {
+      // The cluster has many databases, and the assertion is of one: it has to hold where it can be asked.
+      const answers: string[] = []
+      let reason = ''
+      for (const database of user)
+        try {
+          const [value = ''] = await ask(database, `${assertion.replace(/;\s*$/, '')};`)
+          answers.push(value)
+        } catch (error) {
+          if (!isAppError(error) || signal?.aborted === true) throw error
+          reason = error.message
+        }
+      if (answers.length === 0) found.push(`${assertion}: ${reason}`)
+      else if (answers.some((value) => ['f', '0', ''].includes(value))) found.push(assertion)
+    }
+    return found
+  }
 }

@@ -3,6 +3,7 @@ import { isAppError } from '../../base/errors.ts'
 import type { Entry } from '../../model/entry.ts'
 import type { OpenEntries, Trial, TrialCheck, TrialOptions } from '../../model/source.ts'
 import { bytesOf, folderOf, nameOf, roundsOf, wanted } from '../restored.ts'
+import { assertionsCheck, untried } from '../tried.ts'
 import { parseShape, SHAPE, shapeFault, shapeOf, type Shape } from '../shape.ts'
 import { serverOf, sql } from './connect.ts'
 import { hashOf, parseThings, serverWord, TEXTS, THINGS } from './content.ts'
@@ -14,8 +15,6 @@ import { postgresTarget } from './target.ts'
 
 /** Restores each database to a cluster of our own; the target itself compares rows. */
 export const postgresTrial: Trial = { run }
-
-const untried = (detail: string): TrialCheck[] => [{ level: 'V3', ok: false, untried: true, detail }]
 
 async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck[]> {
   const { scratchDir, level, assertions, signal } = options
@@ -47,7 +46,8 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
   chmodSync(scratchDir, 0o711)
   await using cluster = await startScratchCluster(scratchDir, version, cancel)
   if (cluster === undefined)
-    return untried(`no PostgreSQL server of version ${Math.floor(version / 10_000)} or newer is installed here`)
+    return untried(`no PostgreSQL server of version ${Math.floor(version / 10_000)} or newer is installed here`).checks
+  const { programs } = cluster
   const server = { host: cluster.host, user: cluster.user, tls: false, programs: cluster.programs }
   let tables = 0
   for (const [index, { database, tables: each }] of abouts.entries()) {
@@ -95,29 +95,27 @@ async function run(open: OpenEntries, options: TrialOptions): Promise<TrialCheck
   const same = more.length === 0 ? '' : `; ${more.join(', ')}`
   checks.push({ level: 'V4', ok: true, detail: `${tables} tables have the rows that they had in the snapshot${same}` })
   if (level === 'V4') return checks
-  if (assertions.length === 0)
-    return [...checks, { level: 'V5', ok: false, detail: 'no assertion was given', untried: true }]
-  const broken: string[] = []
-  for (const { database } of abouts)
-    for (const assertion of assertions)
-      try {
-        const [value] = await sql(`${assertion.replace(/;\s*$/, '')};`, {
-          psql: `${cluster.programs}/psql`,
-          server: await serverOf(server),
-          database: database === 'postgres' ? 'postgres_of_the_backup' : database,
-          ...cancel,
-        })
-        if (value === undefined || ['f', '0', ''].includes(value)) broken.push(`${database}: ${assertion}`)
-      } catch (error) {
-        if (!isAppError(error) || signal?.aborted === true) throw error
-        broken.push(`${database}: ${assertion}: ${error.message}`)
-      }
-  checks.push({
-    level: 'V5',
-    ok: broken.length === 0,
-    detail: broken.length === 0 ? `${assertions.length} assertions hold` : `does not hold: ${broken[0]}`,
-  })
+  checks.push(await assertionsCheck(assertions, broken))
   return checks
+
+  async function broken(): Promise<string[]> {
+    const found: string[] = []
+    for (const { database } of abouts)
+      for (const assertion of assertions)
+        try {
+          const [value] = await sql(`${assertion.replace(/;\s*$/, '')};`, {
+            psql: `${programs}/psql`,
+            server: await serverOf(server),
+            database: database === 'postgres' ? 'postgres_of_the_backup' : database,
+            ...cancel,
+          })
+          if (value === undefined || ['f', '0', ''].includes(value)) found.push(`${database}: ${assertion}`)
+        } catch (error) {
+          if (!isAppError(error) || signal?.aborted === true) throw error
+          found.push(`${database}: ${assertion}: ${error.message}`)
+        }
+    return found
+  }
 }
 
 /** Of one database, by the folder that it has in the backup. */

@@ -92,6 +92,12 @@ function copyOf(folder: string, bin = BIN): Copy {
   }
 }
 
+/** What was committed until now is in the vault. */
+async function untilStored(hf: Holdfast): Promise<void> {
+  const now = Date.now()
+  await until('what was committed', async () => Date.parse((await timeline(hf)).windows.at(-1)?.to ?? '') > now)
+}
+
 /** A folder that the server's user may work in. */
 function place(dir: string, name: string): string {
   chmodSync(dir, 0o755)
@@ -333,7 +339,7 @@ test('driver:postgres: the log goes on over a failover to a standby, and onto it
   second.start()
   killAfter(t, standby)
   await wire.query('insert into f select generate_series(101, 200)')
-  await pause(800)
+  await untilStored(hf)
   lane.child.kill('SIGTERM')
   await lane.ended
   const [[[now = ''] = []] = []] = await wire.query('select pg_current_wal_lsn()')
@@ -357,7 +363,7 @@ jobs: { shop: { source: { type: postgres, method: physical, host: ${join(standby
     async () => Date.parse((await timeline(hf)).windows.at(-1)?.to ?? '') > since,
   )
   second.sql('insert into f select generate_series(301, 400)')
-  await pause(1500)
+  await untilStored(hf)
   const shown = await timeline(hf)
   assert.equal(shown.windows.length, 1, JSON.stringify(shown))
   lane.child.kill('SIGTERM')

@@ -17,7 +17,7 @@ export interface ShownTimeline {
 
 export const pause = async (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-export async function until(what: string, reached: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
+export async function until(what: string, reached: () => boolean | Promise<boolean>, ms = 120_000): Promise<void> {
   for (const end = Date.now() + ms; !(await reached()); await pause(50))
     if (Date.now() > end) throw new Error(`it did not come: ${what}`)
 }

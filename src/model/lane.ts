@@ -90,6 +90,8 @@ export interface LanePiece {
   base?: boolean
   /** Seal now. */
   seal?: boolean
+  /** A segment of its own, never joined with others: the log goes over to another history. */
+  alone?: boolean
 }
 
 /** The log of a source, as it is written. */

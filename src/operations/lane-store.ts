@@ -36,6 +36,7 @@ interface Open {
   events: SegmentFacts['events']
   extra: Record<string, string>
   base: boolean
+  alone: boolean
   since: number
 }
 
@@ -103,6 +104,7 @@ export async function storeReading(
   }
 
   async function seal(known?: Date): Promise<void> {
+    const alone = open?.alone === true
     const segment = await put(known, signal)
     if (segment === undefined) return
     const old = idleName
@@ -112,7 +114,7 @@ export async function storeReading(
     following()
     if (segment.facts.base) small = []
     // A long one is not written a second time.
-    if (segment.payload.length >= MERGE_BYTES) return merge()
+    if (alone || segment.payload.length >= MERGE_BYTES) return merge()
     small.push(segment)
     if (small.length >= MERGE_COUNT || small.reduce((sum, { payload }) => sum + payload.length, 0) >= MERGE_BYTES)
       await merge()
@@ -158,7 +160,7 @@ export async function storeReading(
   }
 
   async function take(piece: LanePiece): Promise<void> {
-    if (piece.base === true) await seal()
+    if (piece.base === true || piece.alone === true) await seal()
     const nothing = piece.to === (open?.to ?? from)
     if (piece.idleAt !== undefined && nothing) {
       if (open === undefined) await idle(piece.idleAt)
@@ -172,7 +174,7 @@ export async function storeReading(
         throw error
       })
     if (!nothing || piece.bytes.length > 0) open = added(open, piece, clock.monotonic())
-    if (piece.seal === true || (open !== undefined && open.bytes >= SEAL_BYTES)) await seal()
+    if (piece.seal === true || piece.alone === true || (open !== undefined && open.bytes >= SEAL_BYTES)) await seal()
   }
 
   // Seen from the beginning: the backup that it needs can be made.
@@ -241,6 +243,7 @@ function added(open: Open | undefined, piece: LanePiece, now: number): Open {
     events: [],
     extra: {},
     base: base === true,
+    alone: piece.alone === true,
     since: now,
   }
   before.parts.push(bytes)

@@ -177,3 +177,15 @@ test('a vault that refuses every piece is asked less and less often', async () =
   // After 0, 0.5, 1.5, 3.5 s.
   assert.ok(tries >= 2 && tries <= 3, `${tries} tries`)
 })
+
+test('what goes over to another history is a segment of its own, whatever came just before it', async () => {
+  const vault = await openVault(memory())
+  const source = scriptedLane(async function* ({ signal }) {
+    yield piece(1, SMALL)
+    yield piece(2, new Uint8Array(0), { alone: true })
+    yield piece(3, SMALL)
+    await untilAborted(signal)
+  })
+  await follow(source, [vault], () => until('all of it', () => source.acknowledged.includes('g1-3')))
+  assert.deepEqual(await names(vault), ['g1-0 g1-1', 'g1-1 g1-2', 'g1-2 g1-3'])
+})

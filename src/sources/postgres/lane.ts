@@ -198,7 +198,7 @@ async function reading({ replication, slot, from, begin, asked, options }: Readi
         yield {
           bytes: new Uint8Array(0),
           to,
-          seal: true,
+          alone: true,
           extra: { [`${next.timeline.toString(16).toUpperCase().padStart(8, '0')}.history`]: text },
         }
         timeline = next.timeline

@@ -90,19 +90,26 @@ function countsOf(incidents: readonly Incident[]): Map<string, number> {
 }
 
 function vaultMetrics(app: App): Metric[] {
-  const backups: Metric = {
-    name: 'vault_backups',
-    type: 'gauge',
-    help: 'Backups in the vault that are known.',
-    samples: [],
-  }
-  const bytes: Metric = { name: 'vault_bytes', type: 'gauge', help: 'What these backups take.', samples: [] }
+  const catalogue = app.history()
+  const gauge = (name: string, help: string): Metric => ({ name: `vault_${name}`, type: 'gauge', help, samples: [] })
+  const backups = gauge('backups', 'Backups in the vault that are known.')
+  const bytes = gauge('bytes', 'What these backups take.')
+  const problems = gauge('incidents', 'Open incidents that name the vault.')
+  const checked = gauge('last_check_timestamp_seconds', 'When somebody looked for damage last.')
+  const damaged = gauge('damaged_objects', 'What that look found.')
+  const incidents = catalogue.incidents.list({ open: true, limit: 10_000 })
   for (const vault of Object.keys(app.settings.vaults)) {
-    const known = app.history().backups({ vault })
+    const known = catalogue.backups({ vault })
     backups.samples.push([{ vault }, known.length])
     bytes.samples.push([{ vault }, known.reduce((sum, backup) => sum + (backup.storedBytes ?? 0), 0)])
+    problems.samples.push([{ vault }, incidents.filter((incident) => incident.vault === vault).length])
+    const runs = catalogue.runs({ job: '', vault, kind: 'check', limit: 20 })
+    const looked = runs.find(({ summary }) => typeof summary?.['damaged'] === 'number')
+    if (looked === undefined) continue
+    checked.samples.push([{ vault }, seconds(looked.createdAt)])
+    damaged.samples.push([{ vault }, Number(looked.summary?.['damaged'])])
   }
-  return [backups, bytes]
+  return [backups, bytes, problems, checked, damaged]
 }
 
 function serviceMetrics(app: App): Metric[] {

@@ -61,6 +61,10 @@ test('a check of a vault is a run: damage fails it, is told for the jobs that it
   const { data: vault } = await client.call('GET /api/v1/vaults/{name}', { params: { name: 'v' } })
   assert.deepEqual([vault.lastCheck?.run, vault.lastCheck?.damaged, vault.lastCheck?.readData], [found.id, 1, 1])
   await told(server, [['damage', 'files', 'v']])
+  const { text: metrics } = await server.send('GET /metrics', { as: server.token('admin') })
+  assert.match(metrics, /^holdfast_vault_damaged_objects\{vault="v"\} 1$/m)
+  assert.match(metrics, /^holdfast_vault_incidents\{vault="v"\} 1$/m)
+  assert.match(metrics, /^holdfast_vault_last_check_timestamp_seconds\{vault="v"\} \d{10}/m)
 
   // Names and sizes are as they should be all the time.
   assert.equal((await checked(server, 0)).status, 'success')

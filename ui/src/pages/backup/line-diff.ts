@@ -54,7 +54,7 @@ function middle(a: readonly string[], b: readonly string[]): DiffLine[] {
     x = fromX
     y = fromY
   }
-  return back.reverse()
+  return back.toReversed()
 }
 
 const far = (at: ReadonlyMap<number, number>, k: number): number => at.get(k) ?? -1

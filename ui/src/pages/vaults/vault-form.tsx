@@ -167,6 +167,27 @@ export function VaultForm({
           ))}
         </div>
       </details>
+      <details class="rest" open={get(definition, 'check') !== undefined}>
+        <summary>{t.check}</summary>
+        <div class="grid2">
+          <Text
+            label={t.checkEvery}
+            hint={t.checkEveryHint}
+            value={textAt(definition, 'check.every')}
+            onInput={(typed) =>
+              change(typed === '' ? set(definition, 'check', undefined) : set(definition, 'check.every', typed))
+            }
+            mono
+          />
+          <Text
+            label={t.checkShare}
+            hint={t.checkShareHint}
+            value={textAt(definition, 'check.readData')}
+            onInput={(typed) => change(set(definition, 'check.readData', typed === '' ? undefined : typed))}
+            mono
+          />
+        </div>
+      </details>
       <Checks of={found.value} error={error.value} />
       {found.value?.ok === true && found.value.found !== undefined && <p class="soft">{t.found[found.value.found]}</p>}
       <div>

@@ -19,8 +19,10 @@ const KEPT_DAMAGE = 50
 const KEPT_BACKUPS = 20
 
 const HINTS = {
-  repository: 'The run names the objects. `holdfast repair` makes it sound, `holdfast check --read-data` shows that.',
-  archive: 'The run names the objects. A new full backup is whole; damaged ones can be restored with `--partial`.',
+  repository:
+    '`holdfast repair` makes it sound, a new backup stores again what is still there, `holdfast check --read-data` shows that.',
+  archive:
+    'A new full backup is whole again: `holdfast backup --type full`. What else still restores: `holdfast restore --partial`.',
 }
 
 /** The run fails when there is damage; the result is given all the same. */
@@ -51,13 +53,20 @@ export async function check(deps: Deps, vault: Vault, order: CheckOrder): Promis
     }
     if (ok) return
     const touched = new Set(damage.flatMap(({ backups }) => backups)).size
-    throw new AppError(
-      'backup.damaged',
-      `${damage.length} damaged object${damage.length === 1 ? '' : 's'} in ${vault.name}, which ${touched} backup${touched === 1 ? ' needs' : 's need'}${jobs.length > 0 ? ` of ${jobs.join(', ')}` : ''}`,
-      { hint: HINTS[vault.format] },
-    )
+    throw new AppError('backup.damaged', toldDamage(vault.name, damage.length, touched, jobs), {
+      hint: HINTS[vault.format],
+    })
   })
   return { run, ...(result && { result }), ...(error && { error }) }
+}
+
+const KEPT_JOBS = 5
+
+function toldDamage(vault: string, objects: number, backups: number, jobs: readonly string[]): string {
+  const some = [...jobs.slice(0, KEPT_JOBS), ...(jobs.length > KEPT_JOBS ? ['…'] : [])]
+  const of = some.length > 0 ? ` of ${some.join(', ')}` : ''
+  const needed = backups > 0 ? `, needed by ${backups} backup${backups === 1 ? '' : 's'}${of}` : ''
+  return `${objects} damaged object${objects === 1 ? '' : 's'} in ${vault}${needed}`
 }
 
 async function jobsTouched(vault: Vault, { damage }: CheckResult, signal: AbortSignal): Promise<string[]> {

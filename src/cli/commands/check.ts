@@ -20,20 +20,26 @@ async function check(context: Context, options: Flags): Promise<void> {
   const app = await context.app()
   const { check: checkVault } = await import('../../operations/check.ts')
   const results: (CheckResult & { vault: string })[] = []
+  const hints = new Map<string, string>()
   for (const vault of await openVaults(context, { ...options, uncached: true })) {
     const { result, error } = await checkVault(app.deps, vault, { readData, signal })
     // What is damaged is told with all the rest.
     if (error !== undefined && (result === undefined || result.ok)) throw error
+    if (error !== undefined) hints.set(vault.name, error.hint)
     if (result !== undefined) results.push({ vault: vault.name, ...result })
   }
   out.settle()
   out.result(results.length === 1 ? results[0] : results, () =>
-    results.map((result) => text(context, result)).join('\n'),
+    results.map((result) => text(context, result, hints.get(result.vault))).join('\n'),
   )
   if (results.some(({ ok }) => !ok)) context.exitCode = 4
 }
 
-function text({ out }: Context, { vault, ok, checked, damage, notes }: CheckResult & { vault: string }): string {
+function text(
+  { out }: Context,
+  { vault, ok, checked, damage, notes }: CheckResult & { vault: string },
+  hint: string | undefined,
+): string {
   const read = checked.bytes > 0 ? `, ${formatSize(checked.bytes)} read` : ''
   const lines = [
     `${ok ? out.paint('green', '✓') : out.paint('red', '✕')} ${vault}: ${checked.backups} backups, ${checked.objects} objects${read}${ok ? ', no damage found' : ''}`,
@@ -46,9 +52,6 @@ function text({ out }: Context, { vault, ok, checked, damage, notes }: CheckResu
     if (pathCount > 0)
       lines.push(`    ${pathCount} files: ${paths.slice(0, 5).join(', ')}${pathCount > 5 ? ', …' : ''}`)
   }
-  if (!ok)
-    lines.push(
-      '  A new full backup is whole again: `holdfast backup --type full`. What else still restores: `holdfast restore --partial`.',
-    )
+  if (hint !== undefined) lines.push(`  ${hint}`)
   return [...lines, ...notes.map((note) => `  note: ${note}`)].join('\n')
 }

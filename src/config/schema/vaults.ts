@@ -85,7 +85,7 @@ export const vault = settings({
     every: duration('How often, by the service.'),
     readData: z
       .string()
-      .regex(/^(?:100|\d{1,2}(?:\.\d+)?)%$/, 'a percentage such as 10%')
+      .refine((value) => /^(?:100|\d{1,2}(?:\.\d+)?)%$/.test(value), 'must be a percentage such as 10%')
       .describe('Of what is stored, how much is read and hashed each time, chosen at random.')
       .default('0%'),
   })

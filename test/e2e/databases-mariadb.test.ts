@@ -285,9 +285,14 @@ jobs: { shop: { source: { type: mysql, host: 127.0.0.1, port: ${server.port}, us
 
 test('driver:mariadb: a connection that dies, or a table altered meanwhile, makes no backup', { skip }, async (t) => {
   const hf = holdfast(scratch(t, 'mariadb'))
+  // More of them than connections, so that nobody has come to the last table when it is altered.
+  const large = Array.from({ length: 8 }, (_, n) => {
+    const rows = `insert into b${n} select seq, repeat('y', 1000000) from seq_1_to_12;`
+    return `create table b${n} (id int primary key, pad longblob); ${rows}`
+  })
   server.sql(
     'mysql',
-    "create database big; use big; create table b (id int primary key, pad longblob); insert into b select seq, repeat('y', 1000000) from seq_1_to_100; create table c (id int); insert into c values (1);",
+    `create database big; use big; ${large.join(' ')} create table c (id int); insert into c values (1);`,
   )
   const args = [
     'backup',

@@ -57,7 +57,8 @@ test('a walk with a thread ahead gives the same entries as one without', async (
     if (ahead) reading.expectUnchanged?.()
     const found: Record<string, unknown>[] = []
     for await (const entry of reading.entries()) {
-      found.push(plain(entry))
+      // The folders above are others' too, and change meanwhile.
+      if (`/${entry.path}`.startsWith(dir)) found.push(plain(entry))
       // So that the thread comes ahead of the walk, once there is one.
       if (ahead && entry.kind === 'directory' && found.length > 9000) await sleep(5)
     }

@@ -1,9 +1,9 @@
 /** Looks for damage in a vault; the run says what was found, and which jobs it touches. */
-import { AppError } from '../base/errors.ts'
+import { AppError, toAppError } from '../base/errors.ts'
 import type { Run } from '../model/run.ts'
 import type { CheckResult, Vault } from '../model/vault.ts'
 import { checkLanes } from './check-lanes.ts'
-import { recorded, type Deps, type Recorded } from './recorder.ts'
+import { recorded, type Deps, type Recorded, type RunHandle } from './recorder.ts'
 
 export interface CheckOrder {
   /** Of all stored bytes, how many are read and hashed: 0 for none, 1 for all; else chosen at random. */
@@ -40,7 +40,7 @@ export async function check(deps: Deps, vault: Vault, order: CheckOrder): Promis
     })
     result = await checkLanes(vault, found, { readData: readData === 1, signal: handle.signal })
     const { ok, checked, damage } = result
-    const jobs = ok ? [] : await jobsTouched(vault, result, handle.signal)
+    const jobs = ok ? [] : await jobsTouched(vault, result, handle)
     handle.run.summary = {
       ok,
       readData,
@@ -69,11 +69,13 @@ function toldDamage(vault: string, objects: number, backups: number, jobs: reado
   return `${objects} damaged object${objects === 1 ? '' : 's'} in ${vault}${needed}`
 }
 
-async function jobsTouched(vault: Vault, { damage }: CheckResult, signal: AbortSignal): Promise<string[]> {
+async function jobsTouched(vault: Vault, { damage }: CheckResult, { signal, log }: RunHandle): Promise<string[]> {
   const touched = new Set(damage.flatMap(({ backups }) => backups))
   if (touched.size === 0) return []
-  // Where they cannot be listed, the damage is told without their jobs.
-  const backups = await vault.backups({ signal }).catch(() => [])
-  signal.throwIfAborted()
+  const backups = await vault.backups({ signal }).catch((error: unknown) => {
+    signal.throwIfAborted()
+    log('warn', `the damage is told without its jobs, as backups cannot be listed: ${toAppError(error).message}`)
+    return []
+  })
   return [...new Set(backups.filter(({ id }) => touched.has(id)).map(({ job }) => job))].sort()
 }

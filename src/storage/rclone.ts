@@ -15,7 +15,7 @@ import { isTemporary, temporaryFor } from './local-files.ts'
 import { lookedAtFiles, objectOf } from './looked-at-files.ts'
 import { readRemote } from './rclone/remote-name.ts'
 import { connect } from './rclone/remote.ts'
-import { asPermanent, replayedPut } from './replayed-put.ts'
+import { replayedPut } from './replayed-put.ts'
 
 const DEFAULT_IDLE_TIMEOUT_MS = 120_000
 /** Its moves leave an object alone that has the length and time of the new one, be its bytes others: never for us. */
@@ -103,11 +103,9 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
         sent = await remote.file(tried, each, target)
         return sent?.size
       }
-      const place = async (length: number): Promise<void> => {
+      const place = async (length: number): Promise<boolean> => {
         await lookFirst()
-        const job = { tried, signal, from: target, path, length }
-        if (!(await moved(job)))
-          throw new AppError('storage.failed', `cannot ${tried}: it was gone before it was moved`)
+        return moved({ tried, signal, from: target, path, length })
       }
       const length = await replayedPut({ calls, tried, signal, onBytes, send, ...(moves && { place }) }, body)
       for (const file of tries.slice(0, -1)) await takeBack(tried, file)
@@ -123,7 +121,7 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
   async function moved(job: Move): Promise<boolean> {
     const { tried, signal, from, path, length } = job
     const input = { srcFs: fs, srcRemote: from, dstFs: fs, dstRemote: path, _config: ALWAYS }
-    const move = async (each: AbortSignal): Promise<boolean> => {
+    return calls.persist(tried, signal, async (each) => {
       try {
         await remote.command(tried, each, 'operations/movefile', input)
         return true
@@ -134,13 +132,7 @@ export function rclone(settings: Omit<RcloneStorageSettings, 'type'>, options: D
           throw new AppError('storage.failed', `cannot ${tried}: what it replaces went away`, { cause: error })
         return (await remote.file(tried, each, path))?.size === length
       }
-    }
-    try {
-      return await calls.persist(tried, signal, move)
-    } catch (error) {
-      // The body need not be sent again for it.
-      throw asPermanent(error)
-    }
+    })
   }
 
   async function takeBack(tried: string, file: string): Promise<void> {

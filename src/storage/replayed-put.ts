@@ -12,8 +12,11 @@ export interface ReplayedPut {
   onBytes: (bytes: number) => void
   /** Sends the whole body in one request; gives the size that the other side then has. Called again when it fails. */
   send: (body: Bytes | AsyncIterable<Bytes>, signal: AbortSignal) => Promise<number | undefined>
-  /** Called when all of it is there: moves it to its place. What it throws and can be repeated has the body sent again. */
-  place?: (length: number) => Promise<void>
+  /**
+   * Called when all of it is there: moves it to its place, trying again by itself what can be. False: it was gone, so that
+   * the body has to be sent again.
+   */
+  place?: (length: number) => Promise<boolean>
 }
 
 /**
@@ -53,7 +56,8 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
       if (!ended) throw new AppError('storage.failed', `cannot ${tried}: it was said to be stored before its end`)
       if (found !== length)
         throw new AppError('storage.truncated', `cannot ${tried}: ${found ?? 'none'} of ${length} bytes arrived`)
-      await job.place?.(length)
+      if (job.place !== undefined && !(await placed(job.place, length)))
+        throw new AppError('storage.failed', `cannot ${tried}: it was gone before it was moved`)
     })
     if (body instanceof Uint8Array) onBytes(length)
     return length
@@ -62,6 +66,15 @@ export async function replayedPut(job: ReplayedPut, body: Bytes | AsyncIterable<
     throw failure?.error ?? error
   } finally {
     await kept.dispose()
+  }
+}
+
+async function placed(place: NonNullable<ReplayedPut['place']>, length: number): Promise<boolean> {
+  try {
+    return await place(length)
+  } catch (error) {
+    // The body need not be sent again for it.
+    throw asPermanent(error)
   }
 }
 

@@ -12,7 +12,7 @@ import { discard } from './http.ts'
 import type { Named } from './folder-walk.ts'
 import { isTemporary, temporaryFor } from './local-files.ts'
 import { lookedAtFiles, objectOf } from './looked-at-files.ts'
-import { asPermanent, replayedPut } from './replayed-put.ts'
+import { replayedPut } from './replayed-put.ts'
 import { connect } from './webdav/client.ts'
 
 /** Some servers take a backslash for a slash. */
@@ -101,16 +101,10 @@ export function webdav(settings: Omit<WebdavStorageSettings, 'type'>, options: D
         return (await client.file(tried, each, temporary))?.size
       }
       let stored: Named | undefined
-      const place = async (length: number): Promise<void> => {
+      const place = async (length: number): Promise<boolean> => {
         const move = { from: temporary, path, length, ifAbsent }
-        try {
-          stored = await calls.persist(tried, signal, async (each) => moved(tried, each, move))
-        } catch (error) {
-          // The body need not be sent again for it.
-          throw asPermanent(error)
-        }
-        if (stored === undefined)
-          throw new AppError('storage.failed', `cannot ${tried}: it was gone before it was moved`)
+        stored = await calls.persist(tried, signal, async (each) => moved(tried, each, move))
+        return stored !== undefined
       }
       const length = await replayedPut({ calls: long.calls, tried, signal, onBytes, send, place }, body)
       for (const file of tries.slice(0, -1)) await takeBack(tried, file)

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { startScriptedGcs, type ScriptedGcs } from '../../../test/servers/scripted-gcs.ts'
+import {
+  about,
+  DAY,
+  heldUntilEnded,
+  hiddenThenRemoved,
+  lockedAndRenewed,
+  type LockedStorage,
+} from '../../../test/support/lock-promises.ts'
 import { utf8 } from '../../base/bytes.ts'
-import { isAppError } from '../../base/errors.ts'
-import { collect, streamOf } from '../../base/streams.ts'
-import type { ObjectLock, Storage } from '../../model/storage.ts'
-import { listAll } from '../../operations/storage-promises.ts'
 import { gcs } from '../gcs.ts'
 import { openStorage } from '../open.ts'
-
-const DAY = 86_400_000
 
 describe('object retention of Google, by a server that does as its documents say', () => {
   let server: ScriptedGcs
@@ -23,50 +23,17 @@ describe('object retention of Google, by a server that does as its documents say
   const open = (prefix: string, time = '30d', mode: 'governance' | 'compliance' = 'governance') => {
     const storage = gcs({ ...server.settings, prefix, objectLock: { mode, for: time } })
     assert.ok(storage.can.lock)
-    return storage as Storage & { can: { lock: ObjectLock } }
+    return storage as LockedStorage
   }
-  const about = (date: Date | undefined, inMs: number): void =>
-    assert.ok(Math.abs((date?.getTime() ?? 0) - Date.now() - inMs) < 60_000, `${date?.toISOString()}`)
 
   test('what is stored is locked, in one request and in parts, and locks are renewed, never shortened', async () => {
-    const storage = open('stored', '30d', 'compliance')
-    const { lock } = storage.can
-    await storage.put('small', utf8('x'))
-    const large = randomBytes(3_000_000)
-    await storage.put('large', streamOf(large))
-    await storage.put('lease', utf8('x'), { lock: false })
-    about(await lock.until('small'), 30 * DAY)
-    about(await lock.until('large'), 30 * DAY)
-    assert.ok(Buffer.from(await collect(storage.get('large'))).equals(large))
-    assert.equal(await lock.until('lease'), undefined)
-    await lock.extend('small', new Date(Date.now() + 40 * DAY))
-    about(await lock.until('small'), 40 * DAY)
-    await lock.extend('small', new Date(Date.now() + 10 * DAY))
-    about(await lock.until('small'), 40 * DAY)
+    await lockedAndRenewed(open)
     const last = server.seen.filter((line) => line.startsWith('PATCH')).at(-1) ?? ''
     assert.match(last, /^PATCH o\? \{"retention":\{"mode":"Locked","retainUntilTime":"[-\dT:.]+Z"\}\}$/)
-    await assert.rejects(lock.until('none'), (error) => isAppError(error, 'storage.not-found'))
-    assert.deepEqual(await lock.state(), { versions: true, locks: true })
-    await storage.close()
   })
 
   test('what is removed or replaced is hidden while it is locked, and removed for good later', async () => {
-    const storage = open('released', '2s')
-    const { lock } = storage.can
-    await storage.put('kept', utf8('kept'))
-    await storage.put('going', randomBytes(1000))
-    await storage.put('longer', utf8('longer'), { lock: new Date(Date.now() + DAY) })
-    await storage.put('longer', utf8('other'))
-    await storage.remove('going')
-    assert.deepEqual(
-      (await listAll(storage, '')).map(({ key }) => key),
-      ['kept', 'longer'],
-    )
-    assert.deepEqual(await lock.release(), { removed: 0, bytes: 0, left: 2, leftBytes: 1006 })
-    await sleep(2500)
-    assert.deepEqual(await lock.release(), { removed: 1, bytes: 1000, left: 1, leftBytes: 6 })
-    assert.equal(Buffer.from(await collect(storage.get('kept'))).toString(), 'kept')
-    await storage.close()
+    await hiddenThenRemoved(open)
   })
 
   test('destroy is refused for a locked object, and tells of who may end an unlocked retention', async () => {
@@ -84,20 +51,7 @@ describe('object retention of Google, by a server that does as its documents say
   })
 
   test('what is held stays without a lock too, also hidden, until the hold is ended', async () => {
-    const storage = open('held', '1s')
-    const { lock } = storage.can
-    const holds = lock.holds ?? assert.fail()
-    await storage.put('a', utf8('held'))
-    await holds.begin('a')
-    assert.equal(await holds.held('a'), true)
-    await storage.remove('a')
-    await sleep(1500)
-    assert.equal((await lock.release()).left, 1)
-    await holds.end(new Set(), new Set(['a']))
-    assert.equal((await lock.release()).left, 1, 'another backup needs it')
-    await holds.end(new Set(), new Set())
-    assert.equal((await lock.release()).removed, 1)
-    await storage.close()
+    await heldUntilEnded(open)
   })
 
   test('the address of a storage may say how its objects are locked; a bucket without retention says so', async () => {
